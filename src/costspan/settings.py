@@ -1,0 +1,130 @@
+"""Every setting, read once from the environment (``COSTSPAN_*``); frozen after that.
+
+An unusable value never breaks the application at import: `Settings.from_environment` raises `ConfigurationError`, which
+`instrument()` turns into one clear warning and the default.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import platformdirs
+
+from costspan.errors import ConfigurationError
+
+__all__ = ["PREFIX", "Settings", "state_dir"]
+
+PREFIX = "COSTSPAN_"
+
+
+def state_dir() -> Path:
+    """Where costspan keeps its journal and its embedded Postgres when not told otherwise.
+
+    Root gets the system's state directory: the embedded server must run as another user, who cannot enter root's home.
+    """
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return Path("/var/lib/costspan")
+    return Path(platformdirs.user_state_path("costspan", appauthor=False))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a user may choose. Each field is ``COSTSPAN_`` and its name in capitals."""
+
+    database_url: str = field(default="", metadata={"help": "Postgres of the ledger; empty: an embedded one"})
+    state_dir: Path = field(default_factory=state_dir, metadata={"help": "folder of journal and embedded Postgres"})
+    journal_dir: Path | None = field(default=None, metadata={"help": "folder of the journal (state_dir/journal)"})
+    journal_max_bytes: int = field(default=1 << 30, metadata={"help": "bytes of journal on disk at the most"})
+    journal_sync: str = field(
+        default="group", metadata={"help": "fdatasync every 100 ms, or at each record", "allowed": ("group", "always")}
+    )
+    drain: str = field(
+        default="thread", metadata={"help": "who writes to Postgres: this process, or not", "allowed": ("thread", "off")}
+    )
+    tenant: str = field(default="", metadata={"help": "tenant of calls that name none"})
+    prices: Path | None = field(default=None, metadata={"help": "TOML file of contract prices, discounts, own models"})
+    daily_budget_usd: Decimal = field(default=Decimal(10), metadata={"help": "a tenant's day, in dollars"})
+    timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"), metadata={"help": "where a day begins"})
+    include_usage: str = field(
+        default="auto",
+        metadata={"help": "ask OpenAI streams for their usage and hide the extra chunk", "allowed": ("auto", "never")},
+    )
+    spans: bool = field(default=True, metadata={"help": "put cost on spans, starting one where there is none"})
+    otel_metrics: bool = field(default=False, metadata={"help": "emit OpenTelemetry metrics besides Prometheus'"})
+    max_label_values: int = field(default=100, metadata={"help": "values of a metric label; more are 'overflow'"})
+
+    @property
+    def journal_path(self) -> Path:
+        """The journal's folder."""
+        return self.journal_dir or self.state_dir / "journal"
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Read ``COSTSPAN_*``.
+
+        Raises:
+            ConfigurationError: for a value that cannot be used; it names the variable and what is allowed.
+        """
+        known = {PREFIX + item.name.upper(): item for item in fields(cls)}
+        values: dict[str, Any] = {}
+        for variable, item in known.items():
+            text = environ.get(variable, "").strip()
+            if text:
+                values[item.name] = _parse(variable, text, str(item.type), item.metadata.get("allowed"))
+        return cls(**values)
+
+
+def _parse(variable: str, text: str, kind: str, allowed: tuple[str, ...] | None) -> object:
+    if allowed is not None:
+        if text.lower() not in allowed:
+            raise ConfigurationError(f"{variable} is {text!r}: allowed are {', '.join(allowed)}")
+        return text.lower()
+    try:
+        return _PARSERS[kind.removesuffix(" | None")](text)
+    except (ValueError, InvalidOperation, ZoneInfoNotFoundError, OSError) as error:
+        raise ConfigurationError(f"{variable} is {text!r}: {_ALLOWED[kind.removesuffix(' | None')]}") from error
+
+
+def _boolean(text: str) -> bool:
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if text.lower() not in words:
+        raise ValueError(text)
+    return words[text.lower()]
+
+
+def _amount(text: str) -> Decimal:
+    value = Decimal(text)
+    if not value.is_finite() or value < 0:
+        raise ValueError(text)
+    return value
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value <= 0:
+        raise ValueError(text)
+    return value
+
+
+_PARSERS: dict[str, Any] = {
+    "str": str,
+    "Path": lambda text: Path(text).expanduser(),
+    "int": _positive,
+    "bool": _boolean,
+    "Decimal": _amount,
+    "ZoneInfo": ZoneInfo,
+}
+_ALLOWED = {
+    "str": "allowed is a text",
+    "Path": "allowed is a path",
+    "int": "allowed are whole numbers above 0",
+    "bool": "allowed are on and off",
+    "Decimal": "allowed is an amount in dollars, 0 or more",
+    "ZoneInfo": "allowed are IANA time zones such as Europe/Berlin",
+}

@@ -1,0 +1,71 @@
+"""Settings come from the environment, once, and say what is wrong."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from costspan.errors import ConfigurationError
+from costspan.settings import Settings
+
+
+def test_without_variables_the_defaults_hold():
+    """Nothing needs to be set: embedded Postgres, ten dollars a day, days in UTC."""
+    settings = Settings.from_environment({})
+
+    assert settings.database_url == ""
+    assert settings.daily_budget_usd == Decimal(10)
+    assert settings.timezone == ZoneInfo("UTC")
+    assert settings.journal_path == settings.state_dir / "journal"
+
+
+def test_every_variable_is_read():
+    """Each setting has its variable."""
+    settings = Settings.from_environment(
+        {
+            "COSTSPAN_DATABASE_URL": "postgresql://localhost/costs",
+            "COSTSPAN_JOURNAL_DIR": "/data/journal",
+            "COSTSPAN_JOURNAL_MAX_BYTES": "1000000",
+            "COSTSPAN_JOURNAL_SYNC": "Always",
+            "COSTSPAN_TENANT": "acme",
+            "COSTSPAN_PRICES": "prices.toml",
+            "COSTSPAN_DAILY_BUDGET_USD": "12.50",
+            "COSTSPAN_TIMEZONE": "Asia/Kolkata",
+            "COSTSPAN_OTEL_METRICS": "on",
+        }
+    )
+
+    assert settings.database_url == "postgresql://localhost/costs"
+    assert settings.journal_path == Path("/data/journal")
+    assert settings.journal_max_bytes == 1_000_000
+    assert settings.journal_sync == "always"
+    assert settings.prices == Path("prices.toml")
+    assert settings.daily_budget_usd == Decimal("12.50")
+    assert settings.timezone == ZoneInfo("Asia/Kolkata")
+    assert settings.otel_metrics is True
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "allowed"),
+    [
+        ("COSTSPAN_DAILY_BUDGET_USD", "ten", "an amount in dollars"),
+        ("COSTSPAN_DAILY_BUDGET_USD", "-1", "0 or more"),
+        ("COSTSPAN_DAILY_BUDGET_USD", "NaN", "an amount in dollars"),
+        ("COSTSPAN_TIMEZONE", "Mars/Olympus", "IANA time zones"),
+        ("COSTSPAN_TIMEZONE", "../etc/passwd", "IANA time zones"),
+        ("COSTSPAN_JOURNAL_SYNC", "sometimes", "group, always"),
+        ("COSTSPAN_JOURNAL_MAX_BYTES", "0", "above 0"),
+        ("COSTSPAN_OTEL_METRICS", "maybe", "on and off"),
+    ],
+)
+def test_an_unusable_value_is_named_with_what_is_allowed(variable, value, allowed):
+    """The error names the variable, the value and what is allowed."""
+    with pytest.raises(ConfigurationError) as error:
+        Settings.from_environment({variable: value})
+
+    assert variable in str(error.value)
+    assert value in str(error.value)
+    assert allowed in str(error.value)
