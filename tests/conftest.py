@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# A first price loads the whole list, and machines that build are busy: time is no finding here.
+hypothesis.settings.register_profile("costspan", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("costspan")
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -16,3 +22,14 @@ def shared() -> Path:
     if not (folder / "golden").is_dir():
         pytest.skip("needs the golden and recorded exchanges in ../shared, which is not part of the repository")
     return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_environment(tmp_path_factory: pytest.TempPathFactory):
+    """Nothing of the developer's own settings or state is read or written."""
+    patch = pytest.MonkeyPatch()
+    for name in [name for name in os.environ if name.startswith("COSTSPAN_") and "TEST" not in name]:
+        patch.delenv(name)
+    patch.setenv("COSTSPAN_STATE_DIR", str(tmp_path_factory.mktemp("state")))
+    yield
+    patch.undo()

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any
 
 from opentelemetry import baggage, context
 
@@ -55,9 +57,9 @@ def attribute(
     """
     outer = current()
     given = {"tenant": tenant, "session": session, "user": user, "feature": feature}
-    named = {name: clean(value) for name, value in given.items() if value is not None}
+    named: dict[str, Any] = {name: clean(value) for name, value in given.items() if value is not None}
     merged = {**outer.tags, **{clean(key): clean(value) for key, value in (tags or {}).items()}}
-    inner = replace(outer, **named, tags=dict(list(merged.items())[:_MAX_TAGS]))  # type: ignore[arg-type]  # names are _FIELDS
+    inner = replace(outer, tags=dict(islice(merged.items(), _MAX_TAGS)), **named)
     carrier = context.get_current()
     for name, value in named.items():
         carrier = baggage.set_baggage(_PREFIX + name, value, carrier)
@@ -79,12 +81,12 @@ def current() -> Attribution:
     received = baggage.get_all()
     if not received:
         return here
-    found = {
+    found: dict[str, Any] = {
         name: clean(received[_PREFIX + name])
         for name in _FIELDS
         if not getattr(here, name) and _PREFIX + name in received
     }
-    return replace(here, **found) if found else here  # type: ignore[arg-type]  # names are _FIELDS
+    return replace(here, **found) if found else here
 
 
 def without_baggage(carrier: context.Context) -> context.Context:

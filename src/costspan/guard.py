@@ -49,5 +49,8 @@ def _note(where: str, error: Exception) -> None:
     if now - _logged.get(where, -_LOG_EVERY_S) >= _LOG_EVERY_S:
         _logged[where] = now
         logger.error(
-            "costspan failed in %s (%d times so far); your call was not affected", where, failures[where], exc_info=error
+            "costspan failed in %s (%d times so far); your call was not affected",
+            where,
+            failures[where],
+            exc_info=error,
         )

@@ -45,7 +45,8 @@ class Settings:
         default="group", metadata={"help": "fdatasync every 100 ms, or at each record", "allowed": ("group", "always")}
     )
     drain: str = field(
-        default="thread", metadata={"help": "who writes to Postgres: this process, or not", "allowed": ("thread", "off")}
+        default="thread",
+        metadata={"help": "who writes to Postgres: this process, or not", "allowed": ("thread", "off")},
     )
     tenant: str = field(default="", metadata={"help": "tenant of calls that name none"})
     prices: Path | None = field(default=None, metadata={"help": "TOML file of contract prices, discounts, own models"})

@@ -13,8 +13,6 @@ _DIGEST = 12
 #: Control characters (NUL kills a Postgres insert, a newline forges a log line), lone surrogates (one kills a whole
 #: Prometheus scrape) and direction marks (they make a name read as another one).
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
-_known: dict[str, str] = {}
-_KNOWN_LIMIT = 4096
 
 
 def clean(value: object) -> str:
@@ -24,15 +22,12 @@ def clean(value: object) -> str:
     names that differ stay two names.
     """
     text = value if type(value) is str else _as_text(value)
-    known = _known.get(text)
-    if known is not None:
-        return known
+    if len(text) <= MAX_NAME and text.isascii() and text.isprintable():  # nearly every name there is
+        return text
     safe = _UNSAFE.sub("\ufffd", text[: MAX_NAME + 1])
     if len(text) > MAX_NAME:
         digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]
         safe = f"{safe[: MAX_NAME - _DIGEST - 1]}~{digest}"
-    if len(text) <= MAX_NAME and len(_known) < _KNOWN_LIMIT:
-        _known[text] = safe
     return safe
 
 

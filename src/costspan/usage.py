@@ -18,6 +18,7 @@ __all__ = ["MAX_COUNT", "Completeness", "Portion", "Reading", "Status", "Terms",
 #: More than any provider can consume in one request (a context of a million tokens is 10**6); above it a number is
 #: a mistake. Keeps every amount far inside a 64-bit integer of pico-dollars.
 MAX_COUNT = 10**9
+_SHOWN_BITS = 128
 
 
 class Unit(StrEnum):
@@ -97,7 +98,9 @@ def count(value: object, name: str) -> int:
         return 0
     if type(value) is int and 0 <= value <= MAX_COUNT:
         return value
-    raise InvalidUsage(f"{name} is {str(value)[:40]!r}: allowed are whole numbers from 0 to {MAX_COUNT:,}")
+    is_huge = isinstance(value, int) and value.bit_length() > _SHOWN_BITS  # Python refuses to print what is huger still
+    shown = "a number of very many digits" if is_huge else repr(str(value)[:40])
+    raise InvalidUsage(f"{name} is {shown}: allowed are whole numbers from 0 to {MAX_COUNT:,}")
 
 
 @dataclass(frozen=True, slots=True)
