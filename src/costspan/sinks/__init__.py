@@ -1,0 +1,1 @@
+"""Where a settled call is shown at once: on its span and in the process's metrics."""
