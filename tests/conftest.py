@@ -12,6 +12,8 @@ import pytest
 hypothesis.settings.register_profile("costspan", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("costspan")
 
+pytest_plugins = ["fix_postgres"]
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

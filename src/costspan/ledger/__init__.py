@@ -1,0 +1,35 @@
+"""The ledger: every call once, in Postgres, and what it says.
+
+`Ledger` writes and answers, `Drainer` moves the journal into it on a thread of its own. Names are loaded at their first
+use: who only meters never imports the database driver.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from costspan.ledger.drain import Drainer, DrainStats
+    from costspan.ledger.ledger import Ledger
+    from costspan.ledger.summary import Dimension, Summary, SummaryRow
+    from costspan.ledger.writer import Written
+
+__all__ = ["Dimension", "DrainStats", "Drainer", "Ledger", "Summary", "SummaryRow", "Written"]
+
+_HOMES = {
+    "Dimension": "summary",
+    "DrainStats": "drain",
+    "Drainer": "drain",
+    "Ledger": "ledger",
+    "Summary": "summary",
+    "SummaryRow": "summary",
+    "Written": "writer",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415  # as late as what it imports
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,172 @@
+"""Numbers for what was called and for whom: asked once, then remembered.
+
+A remembered number must be one that was committed, so whoever rolls back forgets everything (`Dictionary.clear`).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from operator import attrgetter
+from typing import Any, TypeVar
+
+import msgspec
+
+from costspan.event import CallEvent
+from costspan.ledger.database import Cursor
+from costspan.ledger.queries import queries
+
+__all__ = ["Dictionary", "Kind", "digest"]
+
+#: Tenant, and then the columns of call_kind.
+KindKey = tuple[Any, ...]
+#: Tenant, and then the columns of call_context; the sorted tags only where there are any.
+ContextKey = tuple[Any, ...]
+Key = TypeVar("Key", KindKey, ContextKey)
+
+_KIND_COLUMNS = (
+    "service",
+    "provider",
+    "operation",
+    "model",
+    "request_model",
+    "terms",
+    "price_version",
+    "dimensions",
+    "status",
+)
+_CONTEXT_COLUMNS = ("session_id", "user_id", "feature")
+_RATE_COLUMNS = ("kind_id", "unit", "tenant_key", "model", "rate_atto", "layer")
+# In C, as both are made for every event.
+_kind_of = attrgetter("tenant", *_KIND_COLUMNS)
+_names_of = attrgetter("tenant", "session", "user", "feature")
+
+#: Contexts remembered at the most; sessions come and go.
+_REMEMBERED = 100_000
+_encoder = msgspec.msgpack.Encoder()
+
+
+@dataclass(slots=True, eq=False)
+class Kind:
+    """A row of call_kind, with the rates that were first seen of it: unit -> (model, dollars x 10^-18, layer)."""
+
+    kind_id: int
+    tenant_key: int
+    rates: dict[str, tuple[str, int, str]] = field(default_factory=dict)
+
+
+def digest(*words: object) -> uuid.UUID:
+    """16 bytes for any number of words, none of which can run into the next."""
+    return uuid.UUID(bytes=blake2b(_encoder.encode(words), digest_size=16).digest())
+
+
+class Dictionary:
+    """The client's memory of tenant, call_kind, kind_rate and call_context."""
+
+    def __init__(self) -> None:
+        self.tenants: dict[str, int] = {}
+        self._kinds: dict[KindKey, Kind] = {}
+        self._contexts: dict[ContextKey, int] = {}
+        self._sql = queries("write")
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.tenants.clear()
+        self._kinds.clear()
+        self._contexts.clear()
+
+    def learn(self, cursor: Cursor, events: Sequence[CallEvent]) -> list[tuple[Kind, int]]:
+        """Return kind and context number of each event, after adding those that are new. Every event names its tenant.
+
+        Tenants before kinds before contexts, each sorted: two writers with the same news never wait in a circle.
+        """
+        if len(self._contexts) > _REMEMBERED:
+            self._contexts.clear()
+        kind_keys, context_keys = list(map(_kind_of, events)), list(map(_context_of, events))
+        # Looked up before it is asked what is missing: hashing these tuples is most of the work, and mostly none is.
+        kinds, contexts = list(map(self._kinds.get, kind_keys)), list(map(self._contexts.get, context_keys))
+        is_news = None in kinds, None in contexts
+        if any(is_news):
+            self.learn_tenants(cursor, {event.tenant for event in events})
+        if is_news[0]:
+            self._learn_kinds(cursor, set(kind_keys) - self._kinds.keys())
+            kinds = [self._kinds[key] for key in kind_keys]
+        known = [kind for kind in kinds if kind is not None]
+        self._learn_rates(cursor, events, known)
+        if is_news[1]:
+            self._learn_contexts(cursor, set(context_keys) - self._contexts.keys())
+            contexts = [self._contexts[key] for key in context_keys]
+        return list(zip(known, [number for number in contexts if number is not None], strict=True))
+
+    def learn_tenants(self, cursor: Cursor, tenants: Iterable[str]) -> None:
+        """Make sure that ``tenants`` are known."""
+        missing = sorted(set(tenants) - self.tenants.keys())
+        for is_first in (True, False):
+            if missing:
+                self.tenants.update(cursor.execute(self._sql["find_tenants"], {"tenants": missing}).fetchall())
+                missing = [tenant for tenant in missing if tenant not in self.tenants]
+            if missing and is_first:
+                cursor.execute(self._sql["add_tenants"], {"tenants": missing})
+
+    def _learn_kinds(self, cursor: Cursor, keys: Iterable[KindKey]) -> None:
+        found = {
+            kind_id: self._kinds.setdefault(key, Kind(kind_id, self.tenants[key[0]]))
+            for key, kind_id in self._numbers(cursor, "kinds", keys, _KIND_COLUMNS)
+        }
+        self._recall_rates(cursor, found)
+
+    def _learn_contexts(self, cursor: Cursor, keys: Iterable[ContextKey]) -> None:
+        self._contexts.update(self._numbers(cursor, "contexts", keys, (*_CONTEXT_COLUMNS, "tags")))
+
+    def _numbers(
+        self, cursor: Cursor, table: str, keys: Iterable[Key], columns: Sequence[str]
+    ) -> list[tuple[Key, int]]:
+        """The numbers of ``keys``, added where they are new. Asked, added, asked again: another writer may be faster."""
+        missing = {digest(*key): key for key in keys}
+        found: list[tuple[Key, int]] = []
+        for is_first in (True, False):
+            rows = cursor.execute(self._sql[f"find_{table}"], {"keys": list(missing)}).fetchall() if missing else []
+            found += [(missing.pop(known), number) for known, number in rows]
+            if missing and is_first:
+                order = sorted(missing)
+                values: dict[str, list[object]] = {
+                    name: [_column(missing[known], place) for known in order] for place, name in enumerate(columns, 1)
+                }
+                values |= {"key": list(order), "tenant_key": [self.tenants[missing[known][0]] for known in order]}
+                cursor.execute(self._sql[f"add_{table}"], values)
+        return found
+
+    def _learn_rates(self, cursor: Cursor, events: Sequence[CallEvent], kinds: Sequence[Kind]) -> None:
+        new: dict[tuple[int, str], tuple[object, ...]] = {}
+        touched: dict[int, Kind] = {}
+        for event, kind in zip(events, kinds, strict=True):
+            if event.quantities.keys() <= kind.rates.keys():
+                continue
+            for line in event.lines:
+                if line.unit not in kind.rates and line.rate_atto is not None:
+                    touched[kind.kind_id] = kind
+                    new.setdefault((kind.kind_id, line.unit), (kind.tenant_key, line.model, line.rate_atto, line.layer))
+        if new:
+            rows = [(*key, *new[key]) for key in sorted(new)]
+            columns = {name: list(column) for name, column in zip(_RATE_COLUMNS, zip(*rows, strict=True), strict=True)}
+            cursor.execute(self._sql["add_rates"], columns)
+            self._recall_rates(cursor, touched)
+
+    def _recall_rates(self, cursor: Cursor, kinds: dict[int, Kind]) -> None:
+        rows = cursor.execute(self._sql["find_rates"], {"kinds": list(kinds)}).fetchall()
+        for kind_id, unit, model, rate_atto, layer in rows:
+            kinds[kind_id].rates[unit] = (model, int(rate_atto), layer)
+
+
+def _context_of(event: CallEvent) -> ContextKey:
+    names: ContextKey = _names_of(event)
+    return (*names, tuple(sorted(event.tags.items()))) if event.tags else names
+
+
+def _column(key: tuple[Any, ...], place: int) -> object:
+    """A word of a key; tags as JSON."""
+    if place >= len(key):
+        return None
+    return msgspec.json.encode(dict(key[place])).decode() if isinstance(key[place], tuple) else key[place]

@@ -1,0 +1,238 @@
+"""One batch on its way into the tables, inside a transaction that somebody else began and will end.
+
+Carelessly a batch is stored as a whole, and one bad record fails it. Carefully it is halved until the bad record stands
+alone; that one goes to quarantine and all else lands.
+"""
+
+from __future__ import annotations
+
+import struct
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import NamedTuple, TypeVar
+
+import msgspec
+import psycopg
+from msgspec.structs import replace
+
+from costspan.attribution import NO_TENANT
+from costspan.event import CallEvent, Outcome
+from costspan.journal.segment import Batch, Unsettled
+from costspan.ledger.database import Cursor, RefusedRows
+from costspan.ledger.dictionary import Dictionary, Kind, digest
+from costspan.ledger.queries import queries
+from costspan.ledger.row import COPY_BEGIN, COPY_END, Detail, day_of, detail_of, moment, pack_row
+from costspan.text import clean
+
+__all__ = ["REFUSED", "Landing", "Memory"]
+
+#: What a record raises that no ledger can hold, from our own packing or from Postgres.
+REFUSED = (RefusedRows, psycopg.DataError, psycopg.IntegrityError, struct.error, ValueError, TypeError, OverflowError)
+_UNREADABLE = "not a readable record of the journal"
+#: The provider may have billed these; a failed attempt it has not.
+_PERHAPS_BILLED = frozenset({Outcome.OPEN.value, Outcome.UNANSWERED.value})
+_Item = TypeVar("_Item")
+#: An event and its place in the batch, which its id has.
+_Placed = tuple[int, CallEvent]
+
+
+@dataclass(slots=True)
+class Memory:
+    """What a client remembers of the database, so as not to ask for each batch."""
+
+    dictionary: Dictionary = field(default_factory=Dictionary)
+    days: set[tuple[str, date]] = field(default_factory=set)
+    """Tables and days that have their partition."""
+    is_exempt: bool | None = None
+    """Whether the writer is exempt from row level security, and so may COPY."""
+
+    def clear(self) -> None:
+        """Forget everything, after a rollback or when the database says otherwise."""
+        self.dictionary.clear()
+        self.days.clear()
+        self.is_exempt = None
+
+    def ensure_days(self, cursor: Cursor, table: str, days: set[date]) -> None:
+        """Make the partitions of ``days`` that are not known to be there."""
+        for day in sorted(days):
+            if (table, day) not in self.days:
+                cursor.execute(queries("write")["ensure_day"], {"table": table, "day": day})
+                self.days.add((table, day))
+
+
+class _Call(NamedTuple):
+    """A call with its numbers."""
+
+    call_id: int
+    event: CallEvent
+    kind: Kind
+    context_id: int
+
+
+class Landing:
+    """Stores a batch and counts what became of it.
+
+    Args:
+        base: the id of the batch's first call.
+        is_careful: isolate what is refused, instead of failing with it.
+    """
+
+    def __init__(self, cursor: Cursor, memory: Memory, *, base: int, is_careful: bool) -> None:
+        self.calls = self.duplicates = self.unsettled = 0
+        self.tenants: set[str] = set()
+        self.refused: list[tuple[str, bytes]] = []
+        self._cursor = cursor
+        self._memory = memory
+        self._base = base
+        self._is_careful = is_careful
+        self._sql = queries("write")
+
+    def store(self, batch: Batch, writer: uuid.UUID) -> None:
+        """Store ``batch``."""
+        self.refused = [(_UNREADABLE, record) for record in batch.quarantined]
+        self._each(list(enumerate(batch.events)), self._store_calls)
+        lost = [ending for ending in batch.endings if ending.outcome in _PERHAPS_BILLED]
+        self._each(lost, self._store_unsettled)
+        if self.refused:
+            values = {
+                "writer": writer,
+                "position": batch.start,
+                "reasons": [reason for reason, _ in self.refused],
+                "records": [record for _, record in self.refused],
+            }
+            self._cursor.execute(self._sql["add_quarantined"], values)
+
+    def _each(self, items: Sequence[_Item], store: Callable[[Sequence[_Item]], Callable[[], None]]) -> None:
+        """Store ``items``; what ``store`` returns does the counting, once they are there."""
+        if not items:
+            return
+        if not self._is_careful:
+            store(items)()
+            return
+        try:
+            with self._cursor.connection.transaction():  # a savepoint
+                count = store(items)
+        except REFUSED as error:
+            self._memory.clear()  # some of it may have been rolled back
+            if len(items) == 1:
+                self.refused.append((_reason(error), _raw(items[0])))
+                return
+            middle = len(items) // 2
+            self._each(items[:middle], store)
+            self._each(items[middle:], store)
+        else:
+            count()
+
+    def _store_calls(self, events: Sequence[_Placed]) -> Callable[[], None]:
+        named = [event if event.tenant else replace(event, tenant=NO_TENANT) for _, event in events]
+        numbers = self._memory.dictionary.learn(self._cursor, named)
+        calls = [
+            _Call(self._base + place, event, kind, context_id)
+            for (place, _), event, (kind, context_id) in zip(events, named, numbers, strict=True)
+        ]
+        new = self._claim(calls)
+        self._copy(b"".join([pack_row(call.event, call.call_id, call.kind, call.context_id) for call in new]))
+        self._store_details(
+            [(call, detail) for call in new if (detail := detail_of(call.event, call.kind)) is not None]
+        )
+
+        def count() -> None:
+            self.calls += len(new)
+            self.duplicates += len(calls) - len(new)
+            self.tenants.update(call.event.tenant for call in new)
+
+        return count
+
+    def _claim(self, calls: list[_Call]) -> list[_Call]:
+        """Return the calls less those that were counted before, by their natural keys."""
+        if not any(call.event.natural_key for call in calls):
+            return calls
+        first: dict[tuple[int, uuid.UUID], _Call] = {}
+        for call in calls:
+            if call.event.natural_key:
+                key = digest(call.event.service, call.event.natural_key)
+                first.setdefault((call.kind.tenant_key, key), call)
+        keys = sorted(first)
+        columns: dict[str, list[object]] = {
+            "tenant_key": [tenant_key for tenant_key, _ in keys],
+            "key": [key for _, key in keys],
+            "call_id": [first[key].call_id for key in keys],
+            "at": [moment(first[key].event.at_ns) for key in keys],
+        }
+        claimed = {call_id for (call_id,) in self._cursor.execute(self._sql["claim_natural_keys"], columns).fetchall()}
+        return [call for call in calls if not call.event.natural_key or call.call_id in claimed]
+
+    def _copy(self, rows: bytes) -> None:
+        if not rows:
+            return
+        if self._memory.is_exempt is None:
+            self._memory.is_exempt = bool(self._cursor.execute(self._sql["bypasses_rls"]).fetchall()[0][0])
+        if not self._memory.is_exempt:
+            self._cursor.execute(self._sql["stage"])
+        with self._cursor.copy(self._sql["copy_calls" if self._memory.is_exempt else "copy_stage"]) as copy:
+            copy.write(COPY_BEGIN + rows + COPY_END)
+        if not self._memory.is_exempt:
+            self._cursor.execute(self._sql["land_stage"])
+
+    def _store_details(self, details: Sequence[tuple[_Call, Detail]]) -> None:
+        if not details:
+            return
+        self._memory.ensure_days(self._cursor, "call_detail", {day_of(call.event.at_ns) for call, _ in details})
+        columns: dict[str, list[object]] = {
+            "call_id": [call.call_id for call, _ in details],
+            "at": [moment(call.event.at_ns) for call, _ in details],
+            "tenant_key": [call.kind.tenant_key for call, _ in details],
+            "lines": [detail.lines for _, detail in details],
+            "quantities": [detail.quantities for _, detail in details],
+            "response_id": [detail.response_id for _, detail in details],
+            "problem": [detail.problem for _, detail in details],
+            "evidence": [detail.evidence for _, detail in details],
+        }
+        self._cursor.execute(self._sql["add_details"], columns)
+
+    def _store_unsettled(self, endings: Sequence[Unsettled]) -> Callable[[], None]:
+        tenants = [(ending.intent.tenant if ending.intent else "") or NO_TENANT for ending in endings]
+        self._memory.dictionary.learn_tenants(self._cursor, tenants)
+        columns: dict[str, list[object]] = {
+            "tenant_key": [self._memory.dictionary.tenants[tenant] for tenant in tenants],
+            "at": [moment(ending.intent.at_ns) if ending.intent else datetime.now(UTC) for ending in endings],
+            "attempt": [uuid.UUID(bytes=ending.attempt) for ending in endings],
+            "outcome": [ending.outcome for ending in endings],
+            "reason": [ending.reason for ending in endings],
+        }
+        for column, name in _OF_INTENT.items():
+            columns[column] = [getattr(ending.intent, name, "") for ending in endings]
+        self._cursor.execute(self._sql["add_unsettled"], columns)
+
+        def count() -> None:
+            self.unsettled += len(endings)
+
+        return count
+
+
+_OF_INTENT = {
+    "service": "service",
+    "provider": "provider",
+    "operation": "operation",
+    "model": "model",
+    "session_id": "session",
+    "user_id": "user",
+    "feature": "feature",
+}
+
+
+def _reason(error: BaseException) -> str:
+    """Why a record was refused, in one line that quotes no value of it."""
+    said = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    return clean(f"{type(error).__name__}: {said or error}".partition("\n")[0])
+
+
+def _raw(item: object) -> bytes:
+    """The record as it came; an event without its place."""
+    record = item[1] if isinstance(item, tuple) else item
+    try:
+        return msgspec.msgpack.encode(record)
+    except (UnicodeEncodeError, OverflowError, TypeError):
+        return repr(record).encode("utf-8", "backslashreplace")
