@@ -1,0 +1,159 @@
+"""The plain functions: price a usage, track a call that no hook sees, count a cache's hits.
+
+Pricing functions raise for what they cannot price. Tracking functions never do: they run inside an application's
+request, so what cannot be priced becomes a counted event that says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from costspan import attribution, capture
+from costspan.attribution import Attribution
+from costspan.errors import InvalidUsage, UnknownModel
+from costspan.guard import guard
+from costspan.pricing import Quote
+from costspan.runtime import running
+from costspan.text import clean
+from costspan.usage import Reading, Status
+
+__all__ = [
+    "cache_hit",
+    "cache_miss",
+    "calculate_cost",
+    "quote",
+    "track",
+    "track_compression",
+    "track_embedding",
+]
+
+
+def calculate_cost(
+    usage: object, model: str, *, service: str | None = None, operation: str = "chat", at: datetime | None = None
+) -> Decimal:
+    """Return the exact dollars of ``usage``, a provider's usage object or a mapping of its fields.
+
+    Args:
+        usage: such as ``{"input_tokens": 450, "output_tokens": 180}``.
+        model: the model that served the call.
+        service: ``anthropic`` or ``openai``; told from the model's name when not given.
+        operation: ``chat``, ``embeddings``, …
+        at: when the call was made; now when not given. A call is priced at its own date.
+
+    Raises:
+        InvalidUsage: for counts that no call can have consumed.
+        UnknownModel: when no price is known for the model, or for a unit it consumed.
+    """
+    reading = capture.from_usage(usage, model, service=service or _service(model), operation=operation)
+    priced = running().meter.book.quote(reading, _nanoseconds(at))
+    if priced.status is Status.INVALID:
+        raise InvalidUsage(priced.reason)
+    if priced.cost_usd is None or priced.status is not Status.PRICED:
+        raise UnknownModel(priced.reason)
+    return priced.cost_usd
+
+
+def quote(response: object, *, service: str | None = None, model: str = "", at: datetime | None = None) -> Quote:
+    """Return the quote of a provider's whole answer: lines, status, price version. Never raises for its content.
+
+    ``model`` is needed only where the answer does not name one (a transcription).
+    """
+    asked = model or str(_field(response, "model") or "")
+    reading = capture.from_usage(response, model or None, service=service or _service(asked))
+    return running().meter.book.quote(reading, _nanoseconds(at))
+
+
+def track(
+    usage: object,
+    model: str,
+    *,
+    service: str | None = None,
+    operation: str = "chat",
+    tenant: object = None,
+    session: object = None,
+    user: object = None,
+    feature: object = None,
+    tags: Mapping[str, object] | None = None,
+    at: datetime | None = None,
+) -> Quote | None:
+    """Meter a call made where no hook reaches. Ids that are not given come from `attribute`.
+
+    Returns its quote, or None if costspan itself failed (counted, and logged).
+    """
+    with guard("track"):
+        service = service or _service(model)
+        reading = capture.from_usage(usage, model, service=service, operation=operation)
+        with attribution.attribute(tenant=tenant, session=session, user=user, feature=feature, tags=tags) as who:
+            return _record(reading, who, at)
+    return None
+
+
+def track_compression(usage: object, model: str, session_id: object, tenant_id: object) -> Quote | None:
+    """Meter a conversation's compression: `track` with the feature ``compression``."""
+    return track(usage, model, session=session_id, tenant=tenant_id, feature="compression")
+
+
+def track_embedding(tokens: int, model: str, session_id: object, tenant_id: object) -> Quote | None:
+    """Meter an embedding of ``tokens`` tokens: `track` with the feature ``embedding``."""
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return track(
+        usage,
+        model,
+        service="openai",
+        operation="embeddings",
+        session=session_id,
+        tenant=tenant_id,
+        feature="embedding",
+    )
+
+
+def cache_hit(cache: str, *, tokens: int = 0, model: str = "") -> None:
+    """Count a hit of the application's own cache, and what it saved: ``tokens`` that ``model`` did not have to read.
+
+    Never a row, never a cost.
+    """
+    with guard("cache_hit"):
+        runtime = running()
+        saved = 0
+        if tokens and model:
+            operation = "embeddings" if "embedding" in model else "chat"
+            usage = {"prompt_tokens": tokens} if _service(model) == "openai" else {"input_tokens": tokens}
+            reading = capture.from_usage(usage, model, service=_service(model), operation=operation)
+            saved = runtime.meter.book.quote(reading, runtime.meter.clock()).cost_pico or 0
+        runtime.counters.cache(cache, "hit", saved)
+
+
+def cache_miss(cache: str) -> None:
+    """Count a miss of the application's own cache. The call that follows is metered like any other."""
+    with guard("cache_miss"):
+        running().counters.cache(cache, "miss")
+
+
+def _record(reading: Reading, who: Attribution, at: datetime | None) -> Quote | None:
+    meter = running().meter
+    attempt = meter.open(
+        service=reading.service,
+        provider=reading.provider,
+        operation=reading.operation,
+        model=reading.model,
+        who=who,
+        at_ns=None if at is None else _nanoseconds(at),
+    )
+    return meter.settle(attempt, reading)
+
+
+def _service(model: str) -> str:
+    return "anthropic" if "claude" in clean(model).lower() else "openai"
+
+
+def _nanoseconds(at: datetime | None) -> int:
+    if at is None:
+        return running().meter.clock()
+    aware = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    return int(aware.timestamp()) * 1_000_000_000 + aware.microsecond * 1000
+
+
+def _field(response: object, name: str) -> object:
+    return response.get(name) if isinstance(response, Mapping) else getattr(response, name, None)
