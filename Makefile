@@ -1,0 +1,48 @@
+# The whole of it: `make demo` shows costspan at work, `make test` proves it. Each sets itself up.
+PYTHON ?= python3
+BIN := .venv/bin
+FLOOR := .venv-floor/bin
+# The oldest SDKs that are supported, and what they need beside them.
+FLOOR_SDKS := openai==1.26.0 anthropic==0.51.0 'httpx<0.28'
+
+.PHONY: setup demo test lint types reliability bench clean
+
+setup: .venv/ready .venv-floor/ready  ## make both virtual environments: latest SDKs, and the oldest supported ones
+
+.venv/ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("costspan needs Python 3.11 or later, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/pip install --quiet --editable '.[embedded,otel,sdk]' --group dev
+	@touch $@
+
+.venv-floor/ready: pyproject.toml
+	$(PYTHON) -m venv .venv-floor
+	$(FLOOR)/pip install --quiet --upgrade 'pip>=25.1'
+	$(FLOOR)/pip install --quiet --editable '.[embedded,otel]' --group floor $(FLOOR_SDKS)
+	@touch $@
+
+demo: .venv/ready  ## the conversation memory: a month of 100 sessions, metered, and its bill
+	$(BIN)/costspan demo $(if $(shell test -t 0 && echo tty),,--once)
+
+test: setup  ## every test of the default suite, with the latest SDKs and with the oldest supported ones
+	$(BIN)/pytest -n auto --dist loadgroup --cov --cov-report= -m 'not reliability'
+	$(BIN)/coverage report --include='*/pricing/*,*/capture/*,*/journal/*,*/meter.py' --fail-under=95
+	$(FLOOR)/pytest -n auto --dist loadgroup tests/integration/hooks tests/acceptance
+
+lint: .venv/ready  ## style, format and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: .venv/ready  ## strict typing of the package and of its users' view
+	$(BIN)/mypy
+
+reliability: setup  ## kill loops and outages at full length (about ten minutes)
+	$(BIN)/pytest -m reliability tests/reliability
+
+bench: .venv/ready  ## what costspan costs: ratios to the bare SDK and to the floor
+	$(BIN)/python benchmarks/overhead.py
+
+clean:  ## remove the virtual environments and everything generated
+	rm -rf .venv .venv-floor .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* dist build
