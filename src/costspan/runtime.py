@@ -49,7 +49,13 @@ class Runtime:
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.settings = settings
-        self.journal = Journal(settings.journal_path, max_bytes=settings.journal_max_bytes, sync=settings.journal_sync)
+        self.journal = Journal(
+            settings.journal_path,
+            max_bytes=settings.journal_max_bytes,
+            sync=settings.journal_sync,
+            # Who does not drain gives its files up, a second after they began, for another process to adopt.
+            handoff_seconds=None if settings.drain == "thread" else 1.0,
+        )
         self.counters = PrometheusSink(registry, max_label_values=settings.max_label_values)
         otel = OtelMetrics() if settings.otel_metrics else None
         self.meter = Meter(self.journal, _book(settings), self.counters, tenant=settings.tenant, clock=clock, otel=otel)

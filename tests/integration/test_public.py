@@ -200,3 +200,26 @@ def test_an_unusable_setting_is_said_once_and_breaks_nothing(variable, value, sa
     assert (run.returncode, run.stdout) == (0, "0.00135\n"), run.stderr
     assert said in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_a_process_that_does_not_drain_leaves_its_calls_to_others(ledger_url, tmp_path):
+    """With COSTSPAN_DRAIN=off the files are given up while the process lives, and another one brings them in."""
+    quiet = Settings(database_url=ledger_url, state_dir=tmp_path, drain="off")
+    runtime.start(quiet, registry=CollectorRegistry())
+    costspan.track({"input_tokens": 450, "output_tokens": 180}, HAIKU, tenant="acme")
+    draining = (
+        "import costspan; costspan.instrument(); costspan.flush(20); print(costspan.get_daily_costs('acme').total_cost)"
+    )
+    environment = {**os.environ, "COSTSPAN_STATE_DIR": str(tmp_path), "COSTSPAN_DATABASE_URL": ledger_url}
+
+    seen = ""
+    for _ in range(20):  # the file is given up a second after it began
+        other = subprocess.run(
+            [sys.executable, "-c", draining], check=True, env=environment, capture_output=True, text=True
+        )
+        seen = other.stdout.strip()
+        if seen != "0":
+            break
+    costspan.uninstrument()
+
+    assert seen == "0.00135"

@@ -204,10 +204,10 @@ class Landing:
         }
         for column, name in _OF_INTENT.items():
             columns[column] = [getattr(ending.intent, name, "") for ending in endings]
-        self._cursor.execute(self._sql["add_unsettled"], columns)
+        added = self._cursor.execute(self._sql["add_unsettled"], columns).rowcount
 
         def count() -> None:
-            self.unsettled += len(endings)
+            self.unsettled += added
 
         return count
 

@@ -130,7 +130,7 @@ create table costspan.unsettled (
     id bigint generated always as identity primary key,
     at timestamptz not null,
     tenant_key int not null references costspan.tenant,
-    attempt uuid not null,
+    attempt uuid not null unique,  -- two who adopt the files of one process may both find it open
     outcome text not null check (outcome in ('open', 'unanswered')),
     reason text not null,
     service text not null,

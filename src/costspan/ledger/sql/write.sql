@@ -132,6 +132,7 @@ select * from unnest(
     %(service)s::text[], %(provider)s::text[], %(operation)s::text[], %(model)s::text[], %(session_id)s::text[],
     %(user_id)s::text[], %(feature)s::text[]
 )
+on conflict do nothing
 
 -- name: add_quarantined
 insert into costspan.quarantine (writer_id, position, reason, record)
