@@ -43,6 +43,7 @@ reliability: setup  ## kill loops and outages at full length (about ten minutes)
 
 bench: .venv/ready  ## what costspan costs: ratios to the bare SDK and to the floor
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/startup.py
 
 clean:  ## remove the virtual environments and everything generated
 	rm -rf .venv .venv-floor .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* dist build

@@ -68,11 +68,11 @@ def settle_all() -> None:
     """Settle every stream that is open or was dropped, by what was seen of it: nobody will read on."""
     settle_left()
     for exchange in list(_open):
-        exchange.is_advancing = False  # whoever waits for the next item is gone with the process
         _settle(exchange)
 
 
 def _settle(exchange: Exchange) -> None:
+    exchange.is_advancing = False  # whoever waited for the next item is gone
     with guard("hooks.abandoned"):
         if exchange.is_streaming:
             exchange.finish()

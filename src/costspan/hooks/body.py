@@ -57,6 +57,11 @@ class _Body:
             raise AttributeError(name)
         return getattr(self._inner, name)
 
+    @property
+    def elapsed(self) -> Any:
+        """Asked for with each chunk, and mostly not there: cheaper than by way of `__getattr__`."""
+        return getattr(self._inner, "elapsed", None)
+
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._inner) if self._exchange.by_events else self._teed(self._tee())
 
@@ -74,7 +79,8 @@ class _Body:
 
     def __del__(self) -> None:
         # The response was dropped. Its request need not be: a connection pool keeps it until the body is closed.
-        exchange = self.__dict__.get("_exchange")
+        # Not by `__dict__`: made in here, it would look to the collector as if the body were in use again.
+        exchange = getattr(self, "_exchange", None)
         if exchange is not None and exchange.is_open:
             abandoned.leave(exchange)
 

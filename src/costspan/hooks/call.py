@@ -212,6 +212,10 @@ class Call:
 
     def returned(self) -> None:
         """The application has the call's result, or its exception."""
+        if self._attached is not None:  # first: whatever fails after it, the context is the application's own again
+            self._attached.detach()
+        if self._token is not None:
+            context.detach(self._token)
         self.unanswered(None)
         self.has_returned = True
         is_over = True
@@ -219,10 +223,6 @@ class Call:
             if exchange.is_open:
                 is_over = False
         self.exchanges.clear()
-        if self._attached is not None:
-            self._attached.detach()
-        if self._token is not None:
-            context.detach(self._token)
         if self.span is not None and is_over:
             self.span.finish()
 

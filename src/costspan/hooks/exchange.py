@@ -237,7 +237,6 @@ class Exchange:
     def __del__(self) -> None:
         # Nobody holds the answer any more. The collector may run anywhere, under any lock: settle elsewhere.
         if getattr(self, "_pending", None):
-            self.is_advancing = False
             abandoned.leave(self)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -28,23 +29,32 @@ def forget(name: str) -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Finds ``name`` as everybody else would, and goes away."""
+    """Finds ``name`` as everybody else would. Stays until it was imported: many only ask whether it is installed."""
 
     def __init__(self, name: str, then: Callable[[], None]) -> None:
         self.name = name
         self._then = then
+        self._search = threading.local()
 
     def find_spec(
         self, fullname: str, _path: Sequence[str] | None = None, _target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return the spec of ``name``, whose loader tells us when it is done."""
-        if fullname != self.name:
+        if fullname != self.name or getattr(self._search, "is_under_way", False):
             return None
-        forget(self.name)
-        spec = importlib.util.find_spec(fullname)
+        self._search.is_under_way = True
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            self._search.is_under_way = False
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, self._then)
+            spec.loader = _Loader(spec.loader, self._imported)
         return spec
+
+    def _imported(self) -> None:
+        if self in sys.meta_path:  # else it was given up, or another thread was faster
+            forget(self.name)
+            self._then()
 
 
 class _Loader(Loader):

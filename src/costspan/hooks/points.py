@@ -12,7 +12,7 @@ from typing import Any
 from costspan import capture
 from costspan.event import Outcome
 from costspan.guard import guard
-from costspan.hooks import abandoned, body
+from costspan.hooks import abandoned, active, body
 from costspan.hooks.call import Call, current, place, whole
 from costspan.hooks.exchange import KEY, Exchange, of, of_request
 
@@ -174,7 +174,8 @@ def _receive(exchange: Exchange, response: Any, *, is_stream: bool) -> None:
     if not response.is_closed:
         exchange.stream()
         body.wrap(response, exchange)
-        abandoned.watch(exchange)
+        if active.probe.get() is None:
+            abandoned.watch(exchange)
     elif is_stream:  # the events are all here: a transport in memory, or a cache
         exchange.stream()
         body.read(response, exchange)

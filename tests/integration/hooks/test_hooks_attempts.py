@@ -217,6 +217,35 @@ async def test_stream_through_a_middleware_is_one_row(server, kept):
     assert kept.is_settled
 
 
+@needs_middleware
+def test_hop_that_a_middleware_makes_while_its_stream_is_read_is_a_row(server, kept):
+    """A middleware that splices a second stream behind the first one, as the SDK's own fallbacks do, is billed twice."""
+    server.answer(message_stream(2), message_stream(3))
+    library = (
+        anthropic._base_client.httpx2 if hasattr(anthropic._base_client, "httpx2") else anthropic._base_client.httpx
+    )
+
+    def splicing(request, call_next):
+        first = call_next(request)
+
+        class Spliced(library.SyncByteStream):
+            def __iter__(self):
+                yield from first.http_response.iter_bytes()
+                yield from call_next(request).http_response.iter_bytes()
+
+        headers = {"content-type": "text/event-stream"}
+        raw = library.Response(200, headers=headers, stream=Spliced(), request=first.http_request)
+        kept_of_first = {"cast_to": first._cast_to, "client": first._client, "options": first._options}
+        return type(first)(raw=raw, stream=True, stream_cls=first._stream_cls, **kept_of_first)
+
+    with anthropic.Anthropic(api_key="none", base_url=server.url, middleware=[splicing]) as client:
+        events = list(client.messages.create(**HELLO, stream=True))
+
+    assert [event.type for event in events].count("message_stop") == 2
+    assert [(call.tokens_out, call.status) for call in kept.calls] == [(180, "priced"), (180, "priced")]
+    assert kept.is_settled
+
+
 def test_refusal_within_a_redirect_is_one_attempt(server, gpt, kept):
     """A redirect that the HTTP client follows is part of the same attempt."""
     server.answer(Raw(status=307, headers={"location": f"{server.url}/v1/chat/completions"}), Json(CHAT))

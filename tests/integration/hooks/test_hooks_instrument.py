@@ -251,6 +251,7 @@ def test_self_test_leaves_no_trace(meter, caplog):
     assert [record for record in caplog.records if record.levelno >= logging.INFO] == []
     assert meter.journal.stats.intents == 0
     assert selftest.active.probe.get() is None
+    assert not any(thread.name == "costspan-abandoned" for thread in threading.enumerate())
 
 
 async def test_instrument_inside_of_an_event_loop(server, agpt, meter):
@@ -310,6 +311,33 @@ def test_sdk_that_is_imported_later_is_hooked_then():
         "settled 1",
         "False False",
     ]
+
+
+def test_asking_for_an_sdk_does_not_lose_its_hook(tmp_path):
+    """Asking whether an SDK is installed, or failing to import it once, leaves it waiting; the import that works hooks it."""
+    (tmp_path / "openai.py").write_text("raise ImportError('not now')")
+    printed = run(
+        """
+    import sys
+    sys.path.insert(0, sys.argv[1])
+    """
+        + LATER
+        + """
+    import importlib, importlib.util
+    print(importlib.util.find_spec("openai") is not None, hooks.report().sdks[0].state)
+    try:
+        import openai
+    except ImportError as error:
+        print(error, hooks.report().sdks[0].state)
+    sys.path.remove(sys.argv[1])
+    importlib.invalidate_caches()
+    import openai
+    print(hooks.report().sdks[0].state)
+    """,
+        str(tmp_path),
+    )
+
+    assert printed.splitlines()[1:] == ["True waiting", "not now waiting", "hooked"]
 
 
 def test_sdks_that_are_not_installed_are_absent():
@@ -396,6 +424,7 @@ def test_open_stream_is_settled_when_the_process_ends(server, tmp_path):
     assert [ending for batch in batches for ending in batch.endings] == []
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # Python 3.12 and later warn of forks with threads
 def test_forked_child_leaves_its_parents_streams_alone(server, gpt, kept):
     """A child that drops the streams of its parent makes no row of them; the parent makes one."""
     server.answer(chat_stream(3))
@@ -413,8 +442,9 @@ def test_forked_child_leaves_its_parents_streams_alone(server, gpt, kept):
     assert kept.call().status == "priced"
 
 
-def test_dropped_streams_are_settled_without_a_thread(server, gpt, kept, monkeypatch):
+def test_dropped_streams_are_settled_without_a_thread(server, gpt, kept, monkeypatch, caplog):
     """Where no thread can be started, the next call settles what was dropped before it."""
+    caplog.set_level(logging.CRITICAL, logger="costspan")  # a captured traceback would keep the response
     monkeypatch.setattr(abandoned, "threading", None)
     monkeypatch.delenv("COSTSPAN_RAISE")
     server.answer(chat_stream(2), Json(CHAT))
