@@ -51,16 +51,13 @@ class _Body:
         self._exchange = exchange
         self._headers = response.headers
         self._family = type(response).__module__.partition(".")[0]
+        #: The anthropic SDK asks for it with each item of a stream, which `__getattr__` makes dear where there is none.
+        self.stream_observer = getattr(inner, "stream_observer", None)
 
     def __getattr__(self, name: str) -> Any:
         if name == "_inner" or name.startswith("__"):  # a copy under way has no body yet
             raise AttributeError(name)
         return getattr(self._inner, name)
-
-    @property
-    def elapsed(self) -> Any:
-        """Asked for with each chunk, and mostly not there: cheaper than by way of `__getattr__`."""
-        return getattr(self._inner, "elapsed", None)
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._inner) if self._exchange.by_events else self._teed(self._tee())
