@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, start_http_server
 
 from costspan import hooks, runtime
+from costspan.errors import ConfigurationError
 from costspan.guard import guard
 
 if TYPE_CHECKING:
@@ -60,6 +61,19 @@ def flush(timeout: float = 5.0) -> bool:
 
 
 def start_metrics_server(port: int = 9464, address: str = "127.0.0.1") -> int:
-    """Serve this process's counters at ``http://{address}:{port}/metrics``; returns the port (0 picks a free one)."""
-    server, _ = start_http_server(port, addr=address, registry=runtime.running().counters.registry)
+    """Serve this process's counters at ``http://{address}:{port}/metrics``; returns the port (0 picks a free one).
+
+    It ends with `uninstrument`.
+
+    Raises:
+        ConfigurationError: when the address cannot be served at, as another program does.
+    """
+    here = runtime.running()
+    try:
+        server, _ = start_http_server(port, addr=address, registry=here.counters.registry)
+    except OSError as error:
+        raise ConfigurationError(
+            f"/metrics cannot be served at {address}:{port} ({error.strerror or error}): name another port, or 0 for a free one"
+        ) from error
+    here.servers.append(server)
     return int(server.server_port)

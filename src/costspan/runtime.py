@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import atexit
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import HTTPServer
 from typing import TYPE_CHECKING
 
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -60,6 +62,9 @@ class Runtime:
         otel = OtelMetrics() if settings.otel_metrics else None
         self.meter = Meter(self.journal, _book(settings), self.counters, tenant=settings.tenant, clock=clock, otel=otel)
         self.drainer: Drainer | None = None
+        self.servers: list[HTTPServer] = []
+        """Of `/metrics`; they end with the runtime."""
+        self._is_warm = False
         if settings.drain == "thread":
             from costspan.ledger import Drainer  # noqa: PLC0415  # psycopg is loaded by who drains, not by who meters
 
@@ -74,7 +79,7 @@ class Runtime:
         """A connection to the ledger, after this process's own rows have landed (waits 5 s for them at the most)."""
         from costspan.ledger import Ledger  # noqa: PLC0415  # as above
 
-        if self.drainer is not None:
+        if self.drainer is not None and not self.drainer.stats.is_away:
             self.drainer.flush(5.0)
         ledger = Ledger.connect(self.settings)
         try:
@@ -84,7 +89,9 @@ class Runtime:
 
     def warm(self) -> None:
         """Load the price list on a thread, so that the first call does not wait for it."""
-        threading.Thread(target=self._warm, name="costspan-warm", daemon=True).start()
+        if not self._is_warm:
+            self._is_warm = True
+            threading.Thread(target=self._warm, name="costspan-warm", daemon=True).start()
 
     def _warm(self) -> None:
         with guard("warm"), importing():
@@ -92,12 +99,25 @@ class Runtime:
 
     def close(self, timeout: float) -> None:
         """Drain for ``timeout`` seconds at the most, and release everything. The journal keeps what did not land."""
+        end = time.monotonic() + timeout
+        for server in self.servers:
+            server.shutdown()
+            server.server_close()
         if self.drainer is not None:
-            self.drainer.flush(timeout)
-            self.drainer.stop(timeout)
+            if not self.drainer.stats.is_away:  # else there is nothing to wait for
+                self.drainer.flush(timeout)
+            self.drainer.stop(max(0.0, end - time.monotonic()))
         self.journal.shutdown()
+        left = self.journal.stats.in_memory
+        if left:
+            logger.warning(
+                "costspan: %d calls could be kept nowhere but in this process's memory, and end with it", left
+            )
         self.pipeline.close()
         self.counters.close()
+        embedded = sys.modules.get("costspan.ledger.embedded")  # where it was never loaded it was never used
+        if embedded is not None and not self.settings.database_url:
+            embedded.release(self.settings.state_dir)
 
 
 _lock = threading.RLock()
@@ -140,11 +160,10 @@ def _at_exit() -> None:
 
 
 def _settings() -> Settings:
-    try:
-        return Settings.from_environment()
-    except ConfigurationError as error:
-        logger.warning("costspan goes on with its defaults: %s", error)
-        return Settings()
+    settings, problems = Settings.usable()
+    if problems:
+        logger.warning("costspan goes on with the default for what it cannot use: %s", "; ".join(problems))
+    return settings
 
 
 def _book(settings: Settings) -> PriceBook:

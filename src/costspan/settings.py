@@ -1,7 +1,7 @@
 """Every setting, read once from the environment (``COSTSPAN_*``); frozen after that.
 
-An unusable value never breaks the application at import: `Settings.from_environment` raises `ConfigurationError`, which
-`instrument()` turns into one clear warning and the default.
+An unusable value never breaks an application: `instrument()` takes what `Settings.usable` leaves and says what is wrong in
+one warning. The command line asks `Settings.from_environment`, which refuses.
 """
 
 from __future__ import annotations
@@ -70,15 +70,27 @@ class Settings:
         """Read ``COSTSPAN_*``.
 
         Raises:
-            ConfigurationError: for a value that cannot be used; it names the variable and what is allowed.
+            ConfigurationError: for values that cannot be used; it names each variable and what is allowed.
         """
+        settings, problems = cls.usable(environ)
+        if problems:
+            raise ConfigurationError("; ".join(problems))
+        return settings
+
+    @classmethod
+    def usable(cls, environ: Mapping[str, str] = os.environ) -> tuple[Settings, tuple[str, ...]]:
+        """Read what can be used of ``COSTSPAN_*``; where a value cannot, the default stands and a problem is told."""
+        problems: list[str] = []
         known = {PREFIX + item.name.upper(): item for item in fields(cls)}
         values: dict[str, Any] = {}
         for variable, item in known.items():
             text = environ.get(variable, "").strip()
             if text:
-                values[item.name] = _parse(variable, text, str(item.type), item.metadata.get("allowed"))
-        return cls(**values)
+                try:
+                    values[item.name] = _parse(variable, text, str(item.type), item.metadata.get("allowed"))
+                except ConfigurationError as error:
+                    problems.append(str(error))
+        return cls(**values), tuple(problems)
 
 
 def _parse(variable: str, text: str, kind: str, allowed: tuple[str, ...] | None) -> object:

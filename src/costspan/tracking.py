@@ -7,6 +7,7 @@ request, so what cannot be priced becomes a counted event that says so.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -28,6 +29,9 @@ __all__ = [
     "track_compression",
     "track_embedding",
 ]
+
+#: When a call can have been made; the ledger has no days outside of it.
+_FIRST_YEAR, _LAST_YEAR = 2015, 2099
 
 
 def calculate_cost(
@@ -85,6 +89,9 @@ def track(
     with guard("track"):
         service = service or _service(model)
         reading = capture.from_usage(usage, model, service=service, operation=operation)
+        if at is not None and not _FIRST_YEAR <= at.year <= _LAST_YEAR:
+            problem = f"at is {at.isoformat()}: allowed are the years {_FIRST_YEAR} to {_LAST_YEAR}"
+            reading, at = replace(reading, portions=(), problem=reading.problem or problem), None
         with attribution.attribute(tenant=tenant, session=session, user=user, feature=feature, tags=tags) as who:
             return _record(reading, who, at)
     return None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -16,9 +18,10 @@ from prometheus_client import CollectorRegistry
 
 import costspan
 from costspan import runtime
-from costspan.errors import InvalidUsage, UnknownModel
+from costspan.errors import ConfigurationError, InvalidUsage, UnknownModel
 from costspan.settings import Settings
 from costspan.usage import Status
+from fix_sdk import MESSAGES, chat_stream
 from loopback import Json, Loopback
 
 HAIKU = "claude-3-5-haiku-latest"
@@ -223,3 +226,118 @@ def test_a_process_that_does_not_drain_leaves_its_calls_to_others(ledger_url, tm
     costspan.uninstrument()
 
     assert seen == "0.00135"
+
+
+def test_a_stream_that_outlives_uninstrument_is_a_row_for_the_next_process(ledger_url, tmp_path):
+    """Read to its end a moment after the journal was closed, it is journalled again and adopted."""
+    settings = Settings(database_url=ledger_url, state_dir=tmp_path)
+    with Loopback() as server, openai.OpenAI(api_key="none", base_url=f"{server.url}/v1") as client:
+        server.answer(chat_stream())
+        costspan.instrument(settings, registry=CollectorRegistry())
+        stream = client.chat.completions.create(model="gpt-5", messages=MESSAGES, stream=True)
+        next(stream)
+        meter = runtime.running().meter
+        costspan.uninstrument()
+        for _ in stream:
+            pass
+        meter.journal.shutdown()
+
+    runtime.start(settings, registry=CollectorRegistry())
+    row = costspan.get_daily_costs("00000000-0000-0000-0000-000000000000").total
+    costspan.uninstrument()
+
+    assert (row.calls, row.priced) == (1, 1)
+
+
+def test_the_end_waits_two_seconds_at_the_most_for_a_database_that_never_answers(tmp_path, caplog):
+    """A port that takes connections and says nothing holds nobody up, and the call stays journalled."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"host=127.0.0.1 port={silent.getsockname()[1]} connect_timeout=60"
+        here = runtime.start(Settings(database_url=url, state_dir=tmp_path), registry=CollectorRegistry())
+        costspan.track({"input_tokens": 450, "output_tokens": 180}, HAIKU)
+        begin = time.monotonic()
+        costspan.uninstrument()
+        waited = time.monotonic() - begin
+
+    assert waited < 3.5  # one deadline of two seconds; two of them would be four
+    assert here.journal.stats.in_memory == 0
+    assert len(list(tmp_path.glob("journal/*.journal"))) == 1
+
+
+def test_calls_that_end_with_the_process_are_told(tmp_path, caplog):
+    """Where neither the folder nor the ledger can be written, the end says how many calls are lost."""
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    settings = Settings(database_url="host=127.0.0.1 port=1", state_dir=tmp_path, journal_dir=blocked)
+
+    with caplog.at_level(logging.WARNING, "costspan"):
+        runtime.start(settings, registry=CollectorRegistry())
+        for _ in range(3):
+            costspan.track({"input_tokens": 450, "output_tokens": 180}, HAIKU)
+        costspan.uninstrument()
+
+    assert any("3 calls could be kept nowhere" in record.getMessage() for record in caplog.records)
+
+
+def test_a_call_of_an_impossible_year_is_kept_aside(metering):
+    """It is counted as invalid, with what is allowed, and nothing of it is summed."""
+    quote = costspan.track({"input_tokens": 1}, HAIKU, tenant="acme", at=datetime(9999, 1, 1, tzinfo=UTC))
+
+    assert quote.status is Status.INVALID
+    assert "2015 to 2099" in quote.reason
+    assert costspan.get_daily_costs("acme").total.invalid == 1
+
+
+def test_a_port_that_is_taken_is_named(metering):
+    """The error says which, and what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        with pytest.raises(ConfigurationError, match=f"127.0.0.1:{port}.*another port"):
+            costspan.start_metrics_server(port)
+
+
+def test_a_long_tenant_is_asked_for_as_it_was_booked(metering):
+    """Its name is cut on the way in, and on the way out the same."""
+    costspan.track({"input_tokens": 450, "output_tokens": 180}, HAIKU, tenant="t" * 1000)
+
+    assert costspan.get_daily_costs("t" * 1000).total_cost == Decimal("0.00135")
+    assert costspan.check_daily_threshold("t" * 1000, threshold=0) is True
+
+
+@pytest.mark.parametrize("leaving", ["break", "cancel"])
+def test_an_async_stream_left_early_leaves_no_error_behind(leaving, ledger_url, tmp_path):
+    """A loop that is left, or a task that is cancelled, in a stream: nothing of costspan is in what asyncio reports."""
+    code = f"""
+import asyncio, gc, time
+import openai, costspan
+from costspan.demo.providers import providers
+
+async def read(client):
+    chat = [{{"role": "user", "content": "hello " * 50}}]
+    async for _ in await client.chat.completions.create(model="gpt-4.1-nano", messages=chat, stream=True):
+        if {leaving == "break"}:
+            break
+        await asyncio.sleep(10)
+
+async def main(url):
+    async with openai.AsyncOpenAI(api_key="none", base_url=url) as client:
+        task = asyncio.create_task(read(client))
+        await asyncio.wait([task], timeout=1)
+        task.cancel()
+        await asyncio.wait([task])
+        del task
+        gc.collect()
+        await asyncio.sleep(0.1)
+
+costspan.instrument()
+with providers(time.time_ns) as both:
+    asyncio.run(main(both.openai_url))
+print(costspan.get_daily_costs(None).total.partial)
+"""
+    environment = {**os.environ, "COSTSPAN_STATE_DIR": str(tmp_path), "COSTSPAN_DATABASE_URL": ledger_url}
+
+    run = subprocess.run([sys.executable, "-c", code], check=True, env=environment, capture_output=True, text=True)
+
+    assert "costspan/hooks" not in run.stderr
+    assert run.stdout == "1\n", run.stderr

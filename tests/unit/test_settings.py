@@ -69,3 +69,19 @@ def test_an_unusable_value_is_named_with_what_is_allowed(variable, value, allowe
     assert variable in str(error.value)
     assert value in str(error.value)
     assert allowed in str(error.value)
+
+
+def test_one_unusable_value_leaves_the_others_as_they_are():
+    """A typing error in a time zone does not send a tenant's calls to another ledger."""
+    settings, problems = Settings.usable(
+        {
+            "COSTSPAN_DATABASE_URL": "postgresql://localhost/costs",
+            "COSTSPAN_TENANT": "acme",
+            "COSTSPAN_TIMEZONE": "Europe/Berln",
+            "COSTSPAN_DAILY_BUDGET_USD": "ten",
+        }
+    )
+
+    assert (settings.database_url, settings.tenant) == ("postgresql://localhost/costs", "acme")
+    assert (settings.timezone, settings.daily_budget_usd) == (ZoneInfo("UTC"), Decimal(10))
+    assert [problem.split(" ")[0] for problem in problems] == ["COSTSPAN_DAILY_BUDGET_USD", "COSTSPAN_TIMEZONE"]

@@ -98,5 +98,5 @@ class _Body:
             tee.end()
         finally:
             close = getattr(chunks, "aclose", None)
-            if close is not None:
+            if close is not None and not getattr(chunks, "ag_running", False):
                 await close()

@@ -64,5 +64,6 @@ async def awatched(items: AsyncIterator[Any], exchange: Exchange) -> AsyncIterat
         exchange.is_advancing = False
         exchange.finish(has_ended=has_ended)
         close = getattr(source, "aclose", None)
-        if close is not None:
+        # One that runs is being closed already: the collector finalizes both generators, each in a task of its own.
+        if close is not None and not getattr(source, "ag_running", False):
             await close()  # in the task that read, not in one of the event loop's own

@@ -35,6 +35,11 @@ class Outage:
         self._retry_at = now + self._retry_seconds
         return True
 
+    def forgive(self) -> None:
+        """Let the folder be tried at once where nothing was wrong with it: a record may come after a shutdown."""
+        if not self.is_on:
+            self._retry_at = 0.0
+
     def begin(self, error: OSError, room: int) -> None:
         """Calls are kept in memory from now on."""
         if self.is_on:
@@ -43,7 +48,7 @@ class Outage:
         self._notice(
             "begin",
             f"costspan: the journal in {self._directory} cannot be written ({error.strerror or error}). "
-            f"Up to {room:,} calls are kept in memory, which a kill would lose. "
+            f"Up to {room:,} calls are kept in memory, which the end of this process would lose. "
             "Make room there or make it writable; no restart is needed.",
         )
 

@@ -212,6 +212,7 @@ class Shelf:
         files = [segment for segment in self.segments if isinstance(segment, OwnSegment)]
         self.segments = [segment for segment in self.segments if isinstance(segment, MemorySegment)]
         self._file = None
+        self.outage.forgive()
         return files
 
     # Without the lock: what takes as long as the disk takes.

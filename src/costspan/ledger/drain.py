@@ -219,7 +219,7 @@ class Drainer:
         self.stats.is_away = True
         logger.log(
             level,
-            "costspan: the ledger cannot be written (%s: %s). Nothing is lost: calls stay in the journal until it can",
+            "costspan: the ledger cannot be written (%s: %s). Calls stay in the journal until it can",
             type(error).__name__,
             error,
             exc_info=error if level == logging.DEBUG else None,

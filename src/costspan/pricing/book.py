@@ -157,7 +157,7 @@ class PriceBook:
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         where = f" at {provider[:80]}" if provider else ""
         raise UnknownModel(
-            f"no price is known for the model {shown!r}{where}{hint} "
+            f"no price is known for the model {shown!r}{where}{hint}. "
             "`costspan prices list` shows what is known; a private model's price belongs in the file of COSTSPAN_PRICES"
         )
 

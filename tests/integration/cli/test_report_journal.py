@@ -50,11 +50,9 @@ def test_calls_of_a_process_that_died_are_in_the_report(ask, orphan):
     assert list(orphan.iterdir()) == []
 
 
-def test_where_another_process_drains_the_report_only_reads(ask, orphan):
-    """With COSTSPAN_DRAIN=off journals are somebody else's."""
-    before = [path.read_bytes() for path in orphan.iterdir()]
+def test_who_meters_without_draining_finds_its_calls_in_the_report(ask, orphan):
+    """COSTSPAN_DRAIN=off is about processes that meter: with the same environment the report brings in what they left."""
+    found = ask("--date", "2026-11-21", "--json", COSTSPAN_DRAIN="off").json
 
-    found = ask("--date", "2026-11-21", COSTSPAN_DRAIN="off")
-
-    assert "No calls in this period." in found.out
-    assert [path.read_bytes() for path in orphan.iterdir()] == before
+    assert found["total"]["calls"] == 20
+    assert list(orphan.iterdir()) == []

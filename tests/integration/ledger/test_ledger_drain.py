@@ -204,7 +204,7 @@ def test_an_outage_is_told_once_and_everything_lands_after_it(journal, config, d
 
     said = [(record.levelname, record.getMessage()) for record in caplog.records if "ledger" in record.getMessage()]
     assert [level for level, _ in said] == ["WARNING", "INFO"]
-    assert "calls stay in the journal" in said[0][1]
+    assert "Calls stay in the journal" in said[0][1]
     assert rows.calls == 30
     assert rows.rollup_differs == []
     assert drainer.stats.errors >= 5

@@ -373,3 +373,16 @@ def test_files_are_listed_oldest_first(make_journal: MakeJournal, folder: Path) 
     assert [f"{segment.writer}.journal" for segment in journal.segments()] == sorted(
         path.name for path in files(folder)
     )
+
+
+def test_a_record_right_after_a_shutdown_begins_a_file(make_journal: MakeJournal, folder: Path) -> None:
+    """A stream may outlive its journal by less than the pause between two tries of a broken folder."""
+    journal = make_journal(retry_seconds=3600)
+    journal.open(intent(1))
+    journal.shutdown()
+
+    journal.close_attempt(event(1))
+    journal.shutdown()
+
+    assert journal.stats.in_memory == 0
+    assert Drained().drain(adopt(folder), limit=10).numbers == [1]
