@@ -72,7 +72,7 @@ def check(kills: int, url: str, folder: Path) -> None:
 @pytest.mark.xdist_group("kill")
 def test_fifty_kills_lose_and_double_nothing(database_url, tmp_path):
     """Fifty kills of a load of threads and tasks on both SDKs."""
-    check(10, database_url, tmp_path)
+    check(50, database_url, tmp_path)
 
 
 @pytest.mark.reliability
