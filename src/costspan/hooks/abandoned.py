@@ -1,8 +1,9 @@
-"""Streams that the application dropped without closing them: settled away from the garbage collector.
+"""Streams that were closed or dropped before their end: settled away from the garbage collector.
 
-The collector may run in the middle of anything, under a lock of the journal or of a metric that the same thread holds.
-So `leave`, called from ``__del__``, only queues; a sleeping daemon thread settles. Where threads are not to be had the
-next call does it, and the end of the process at the latest.
+The collector runs in the middle of anything: of an import, under a lock of the journal or of a metric that the same
+thread holds. It finalizes objects, and it closes generators, whose ``finally`` closes responses. So all of these only
+`leave` an exchange in a queue; a sleeping daemon thread settles it, within the millisecond. Where threads are not to be
+had the next call does it, and the end of the process at the latest.
 """
 
 from __future__ import annotations

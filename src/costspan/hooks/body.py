@@ -10,7 +10,6 @@ import types
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from costspan.hooks import abandoned
 from costspan.hooks.exchange import Exchange
 from costspan.hooks.tee import Tee
 
@@ -67,19 +66,20 @@ class _Body:
         return chunks if self._exchange.by_events else self._ateed(chunks, self._tee())
 
     def close(self) -> None:
-        self._exchange.finish()
+        self._exchange.drop()
         self._inner.close()
 
     async def aclose(self) -> None:
-        self._exchange.finish()
+        self._exchange.drop()
         await self._inner.aclose()
 
     def __del__(self) -> None:
         # The response was dropped. Its request need not be: a connection pool keeps it until the body is closed.
         # Not by `__dict__`: made in here, it would look to the collector as if the body were in use again.
         exchange = getattr(self, "_exchange", None)
-        if exchange is not None and exchange.is_open:
-            abandoned.leave(exchange)
+        if exchange is not None:
+            exchange.is_advancing = False
+            exchange.drop()
 
     def _tee(self) -> Tee:
         return Tee(self._exchange, self._headers, self._family)

@@ -158,6 +158,11 @@ class Exchange:
             if has_ended and self.is_asked:
                 self.call.was_answered(is_extra=self.has_extra)
 
+    def drop(self) -> None:
+        """The stream was closed or dropped, and nobody knows by whom: if by the collector, under any lock of this thread."""
+        if self._pending and not self.is_advancing:
+            abandoned.leave(self)
+
     def broke(self, error: Exception) -> None:
         """Reading the stream raised: our own span says so."""
         span = self.call.span

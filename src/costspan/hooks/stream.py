@@ -18,7 +18,7 @@ __all__ = ["awatched", "watched"]
 
 def watched(items: Iterator[Any], exchange: Exchange) -> Iterator[Any]:
     """Yield ``items`` less what is hidden, and settle before the application learns that they are over."""
-    has_ended, source = False, items
+    has_ended, is_dropped, source = False, False, items
     exchange.is_filtering = True
     exchange.by_events = active.target() is not None
     if not exchange.by_events:  # unhooked before the first item: nobody shows us the events
@@ -31,12 +31,18 @@ def watched(items: Iterator[Any], exchange: Exchange) -> Iterator[Any]:
                 yield item
                 exchange.is_advancing = True
         has_ended = True
+    except GeneratorExit:
+        is_dropped = True  # perhaps by the collector, so it is not to be settled in here
+        raise
     except Exception as error:
         exchange.broke(error)
         raise
     finally:
         exchange.is_advancing = False
-        exchange.finish(has_ended=has_ended)
+        if is_dropped:
+            exchange.drop()
+        else:
+            exchange.finish(has_ended=has_ended)
         close = getattr(source, "close", None)
         if close is not None:
             close()  # at once, as a generator closes when it is dropped
@@ -44,7 +50,7 @@ def watched(items: Iterator[Any], exchange: Exchange) -> Iterator[Any]:
 
 async def awatched(items: AsyncIterator[Any], exchange: Exchange) -> AsyncIterator[Any]:
     """Like `watched`, for an asynchronous stream."""
-    has_ended, source = False, items
+    has_ended, is_dropped, source = False, False, items
     exchange.is_filtering = True
     exchange.by_events = active.target() is not None
     if not exchange.by_events:
@@ -57,12 +63,18 @@ async def awatched(items: AsyncIterator[Any], exchange: Exchange) -> AsyncIterat
                 yield item
                 exchange.is_advancing = True
         has_ended = True
+    except GeneratorExit:
+        is_dropped = True  # perhaps by the collector, so it is not to be settled in here
+        raise
     except Exception as error:
         exchange.broke(error)
         raise
     finally:
         exchange.is_advancing = False
-        exchange.finish(has_ended=has_ended)
+        if is_dropped:
+            exchange.drop()
+        else:
+            exchange.finish(has_ended=has_ended)
         close = getattr(source, "aclose", None)
         # One that runs is being closed already: the collector finalizes both generators, each in a task of its own.
         if close is not None and not getattr(source, "ag_running", False):

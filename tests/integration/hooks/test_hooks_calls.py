@@ -220,6 +220,7 @@ def test_streaming_response_left_unread_is_partial(server, gpt, kept):
 
     with gpt.chat.completions.with_streaming_response.create(**CHAT_HELLO):
         pass
+    kept.wait()
 
     assert kept.call().status == "partial"
 

@@ -13,6 +13,7 @@ import pytest
 
 from costspan.hooks.call import Call
 from costspan.hooks.exchange import Exchange
+from costspan.meter import Meter
 from fix_sdk import (
     CHAT,
     MESSAGES,
@@ -343,6 +344,33 @@ async def test_dropped_asynchronous_stream_is_partial(server, agpt, kept):
     await asyncio.to_thread(kept.wait)
 
     assert kept.call().status == "partial"
+
+
+def test_collector_settles_nothing_itself(server, gpt, kept, monkeypatch):
+    """What the collector finalizes is settled by another thread.
+
+    Streams were settled inside of the collector once: in the middle of an import, whose module was not whole yet.
+    """
+    settled_in = []
+    settle = Meter.settle
+    monkeypatch.setattr(
+        Meter,
+        "settle",
+        lambda *args, **options: (settled_in.append(threading.get_ident()), settle(*args, **options))[1],
+    )
+    server.answer(chat_stream(50))
+    gc.disable()
+    try:
+        stream = gpt.chat.completions.create(**CHAT_HELLO)
+        next(stream)
+        del stream
+    finally:
+        gc.enable()
+    kept.wait()
+
+    assert kept.call().status == "partial"
+    assert len(settled_in) == 1
+    assert settled_in != [threading.get_ident()]
 
 
 def test_dropped_raw_response_is_partial(server, gpt, kept):
