@@ -103,8 +103,11 @@ def test_nothing_outside_is_changed(fresh) -> None:
     temporary = {path for folder in ("/tmp", "/var/tmp") for path in Path(folder).glob("costspan-*")}
 
     fill(embedded.ensure(fresh, grace_seconds=GRACE), 1)
+    made = [Path(line) for line in Home.of(fresh).scratch_file.read_text().splitlines()]
     stop(fresh)
 
+    assert made
+    assert [path for path in made if path.exists()] == []
     assert {path: (path.lstat().st_mode, path.lstat().st_uid, path.lstat().st_gid) for path in watched} == before
     if "PYTEST_XDIST_WORKER" not in os.environ:  # the servers of another worker's tests have folders there, too
         assert {path for folder in ("/tmp", "/var/tmp") for path in Path(folder).glob("costspan-*")} <= temporary

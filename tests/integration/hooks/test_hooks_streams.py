@@ -336,7 +336,7 @@ def test_dropped_stream_is_partial(server, gpt, claude, kept, is_begun):
 
 @pytest.mark.filterwarnings(
     "ignore:.*aiter_raw:pytest.PytestUnraisableExceptionWarning"
-)  # httpx's own, dropped bare too
+)  # collected in another thread; not seen bare
 async def test_dropped_asynchronous_stream_is_partial(server, agpt, kept):
     """An asynchronous one too."""
     server.answer(chat_stream(50))
