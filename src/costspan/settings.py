@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,12 @@ class Settings:
     tenant: str = field(default="", metadata={"help": "tenant of calls that name none"})
     prices: Path | None = field(default=None, metadata={"help": "TOML file of contract prices, discounts, own models"})
     daily_budget_usd: Decimal = field(default=Decimal(10), metadata={"help": "a tenant's day, in dollars"})
+    compact_after_days: int = field(
+        default=1, metadata={"help": "days after which a day's calls are compacted; 0: once it is over", "least": 0}
+    )
+    retention_days: int | None = field(
+        default=None, metadata={"help": "days that keep their calls one by one; sums are kept for ever"}
+    )
     timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"), metadata={"help": "where a day begins"})
     include_usage: str = field(
         default="auto",
@@ -87,21 +93,23 @@ class Settings:
             text = environ.get(variable, "").strip()
             if text:
                 try:
-                    values[item.name] = _parse(variable, text, str(item.type), item.metadata.get("allowed"))
+                    values[item.name] = _parse(variable, text, item)
                 except ConfigurationError as error:
                     problems.append(str(error))
         return cls(**values), tuple(problems)
 
 
-def _parse(variable: str, text: str, kind: str, allowed: tuple[str, ...] | None) -> object:
+def _parse(variable: str, text: str, item: Field[Any]) -> object:
+    allowed = item.metadata.get("allowed")
     if allowed is not None:
         if text.lower() not in allowed:
             raise ConfigurationError(f"{variable} is {text!r}: allowed are {', '.join(allowed)}")
         return text.lower()
+    kind = "natural" if item.metadata.get("least") == 0 else str(item.type).removesuffix(" | None")
     try:
-        return _PARSERS[kind.removesuffix(" | None")](text)
+        return _PARSERS[kind](text)
     except (ValueError, InvalidOperation, ZoneInfoNotFoundError, OSError) as error:
-        raise ConfigurationError(f"{variable} is {text!r}: {_ALLOWED[kind.removesuffix(' | None')]}") from error
+        raise ConfigurationError(f"{variable} is {text!r}: {_ALLOWED[kind]}") from error
 
 
 def _boolean(text: str) -> bool:
@@ -125,10 +133,18 @@ def _positive(text: str) -> int:
     return value
 
 
+def _natural(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError(text)
+    return value
+
+
 _PARSERS: dict[str, Any] = {
     "str": str,
     "Path": lambda text: Path(text).expanduser(),
     "int": _positive,
+    "natural": _natural,
     "bool": _boolean,
     "Decimal": _amount,
     "ZoneInfo": ZoneInfo,
@@ -137,6 +153,7 @@ _ALLOWED = {
     "str": "allowed is a text",
     "Path": "allowed is a path",
     "int": "allowed are whole numbers above 0",
+    "natural": "allowed are whole numbers from 0",
     "bool": "allowed are on and off",
     "Decimal": "allowed is an amount in dollars, 0 or more",
     "ZoneInfo": "allowed are IANA time zones such as Europe/Berlin",

@@ -8,8 +8,9 @@ information about ``OUTPUT`` and not a unit.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 from costspan.errors import InvalidUsage
 
@@ -103,8 +104,7 @@ def count(value: object, name: str) -> int:
     raise InvalidUsage(f"{name} is {shown}: allowed are whole numbers from 0 to {MAX_COUNT:,}")
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """Quantities per disjoint unit; units that are zero are left out."""
 
     quantities: Mapping[Unit, int]
@@ -122,16 +122,14 @@ class Usage:
         return sum(quantity for unit, quantity in self.quantities.items() if unit in OUTPUT_UNITS)
 
 
-@dataclass(frozen=True, slots=True)
-class Portion:
+class Portion(msgspec.Struct, frozen=True, gc=False):
     """The part of a call that one model consumed; a call has several where a provider iterates (advisor, fallback)."""
 
     model: str
     usage: Usage
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(msgspec.Struct, frozen=True, gc=False):
     """What besides model and date decides a price. The served values, not the asked ones."""
 
     tier: str = "standard"
@@ -144,22 +142,44 @@ class Terms:
     @property
     def key(self) -> str:
         """One stable word for a dictionary, a label or a column: ``standard``, ``batch``, ``priority+geo=us``."""
-        words = [self.tier] if self.tier != "standard" or not self.batch else []
+        words = [_word_of_tier(self.tier)] if self.tier != "standard" or not self.batch else []
         if self.batch:
             words.append("batch")
         if self.speed != "standard":
-            words.append(f"speed={self.speed}")
+            words.append(f"speed={_quoted(self.speed)}")
         if self.geo:
-            words.append(f"geo={self.geo}")
+            words.append(f"geo={_quoted(self.geo)}")
         return "+".join(words)
+
+    @classmethod
+    def parse(cls, key: str) -> Terms:
+        """Return the terms that have this `key`."""
+        first, *others = key.split("+")
+        tier = "standard" if first == "batch" else _unquoted(first.removeprefix("tier="))
+        named = {name: _unquoted(value) for name, _, value in (word.partition("=") for word in others)}
+        return cls(tier, first == "batch" or "batch" in named, named.get("speed", "standard"), named.get("geo", ""))
+
+
+def _word_of_tier(tier: str) -> str:
+    if tier.isalpha() and tier != "batch":  # nearly every tier there is
+        return tier
+    quoted = _quoted(tier)
+    return f"tier={quoted}" if tier == "batch" or "=" in tier else quoted
+
+
+def _quoted(value: str) -> str:
+    return value.replace("%", "%25").replace("+", "%2B")
+
+
+def _unquoted(value: str) -> str:
+    return value.replace("%2B", "+").replace("%25", "%")
 
 
 #: Shared by every call on standard terms: the common case makes no object.
 STANDARD = Terms()
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """A provider's answer, read: what was consumed, by which models, on which terms."""
 
     service: str
@@ -181,5 +201,5 @@ class Reading:
     finish_reason: str = ""
     dimensions: int = 0
     """Of an embedding vector; 0 where it does not apply."""
-    evidence: Mapping[str, object] = field(default_factory=dict)
+    evidence: Mapping[str, object] = {}
     """The usage object as the provider sent it (numbers and short words, never content)."""

@@ -85,3 +85,17 @@ def test_one_unusable_value_leaves_the_others_as_they_are():
     assert (settings.database_url, settings.tenant) == ("postgresql://localhost/costs", "acme")
     assert (settings.timezone, settings.daily_budget_usd) == (ZoneInfo("UTC"), Decimal(10))
     assert [problem.split(" ")[0] for problem in problems] == ["COSTSPAN_DAILY_BUDGET_USD", "COSTSPAN_TIMEZONE"]
+
+
+def test_days_are_whole_and_may_be_none_only_where_that_makes_sense():
+    """A day may be compacted as soon as it is over; calls that are kept for no day at all make no sense."""
+    settings = Settings.from_environment({"COSTSPAN_COMPACT_AFTER_DAYS": "0", "COSTSPAN_RETENTION_DAYS": "90"})
+
+    assert (settings.compact_after_days, settings.retention_days) == (0, 90)
+    assert (Settings().compact_after_days, Settings().retention_days) == (1, None)
+    with pytest.raises(ConfigurationError, match="COSTSPAN_RETENTION_DAYS is '0': allowed are whole numbers above 0"):
+        Settings.from_environment({"COSTSPAN_RETENTION_DAYS": "0"})
+    with pytest.raises(
+        ConfigurationError, match="COSTSPAN_COMPACT_AFTER_DAYS is '-1': allowed are whole numbers from 0"
+    ):
+        Settings.from_environment({"COSTSPAN_COMPACT_AFTER_DAYS": "-1"})

@@ -10,17 +10,32 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from costspan.ledger.drain import Drainer, DrainStats
+    from costspan.ledger.drilldown import Call, CallLine, Place
     from costspan.ledger.ledger import Ledger
     from costspan.ledger.summary import Dimension, Summary, SummaryRow
     from costspan.ledger.writer import Written
 
-__all__ = ["Dimension", "DrainStats", "Drainer", "Ledger", "Summary", "SummaryRow", "Written"]
+__all__ = [
+    "Call",
+    "CallLine",
+    "Dimension",
+    "DrainStats",
+    "Drainer",
+    "Ledger",
+    "Place",
+    "Summary",
+    "SummaryRow",
+    "Written",
+]
 
 _HOMES = {
+    "Call": "drilldown",
+    "CallLine": "drilldown",
     "Dimension": "summary",
     "DrainStats": "drain",
     "Drainer": "drain",
     "Ledger": "ledger",
+    "Place": "drilldown",
     "Summary": "summary",
     "SummaryRow": "summary",
     "Written": "writer",

@@ -71,6 +71,15 @@ class Database:
                 self.close()
                 raise
 
+    @contextmanager
+    def another(self) -> Iterator[Database]:
+        """A second connection to the same database, closed at the end: for who writes while still reading."""
+        other = Database(self._conninfo)
+        try:
+            yield other
+        finally:
+            other.close()
+
     def close(self) -> None:
         """Close the connection, if there is one. The next transaction makes a new one."""
         self._after_fork()
@@ -112,7 +121,7 @@ def _translated() -> Iterator[None]:
         raise RefusedRows(_said(error)) from error
     except InsufficientPrivilege as error:
         raise LedgerError(
-            f"{_said(error)}: the login needs `GRANT costspan_writer, costspan_admin, costspan_tenant TO` it"
+            f"{_said(error)}: the login needs `GRANT costspan_writer, costspan_keeper, costspan_admin, costspan_tenant TO` it"
         ) from error
     except psycopg.Error as error:
         raise LedgerError(_said(error)) from error

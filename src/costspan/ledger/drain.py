@@ -19,6 +19,7 @@ from costspan.guard import guard
 from costspan.journal import adopt
 from costspan.journal.forks import importing, on_fork
 from costspan.journal.segment import Batch, Segment
+from costspan.ledger.upkeep import Upkeep
 from costspan.ledger.watch import BudgetWatch
 from costspan.settings import Settings
 
@@ -66,6 +67,8 @@ class Drainer:
         journal: whose segments are drained.
         settings: where the ledger is and where the journals lie.
         after_commit: called on the drain's thread with the tenants whose calls were just committed.
+        adopts_every: seconds between two looks for files whose processes are gone, or gave them up.
+        keeps: also compact the ledger about hourly, if the login may; not for a drain that is soon gone.
         connect: opens the ledger; `Ledger.connect` unless a test says otherwise.
     """
 
@@ -75,12 +78,16 @@ class Drainer:
         settings: Settings,
         *,
         after_commit: Callable[[set[str]], None] | None = None,
+        adopts_every: float = _ADOPT_EVERY_S,
+        keeps: bool = True,
         connect: Callable[[Settings], Ledger] | None = None,
     ) -> None:
         self.stats = DrainStats()
         self._journal = journal
         self._settings = settings
         self._after_commit = after_commit
+        self._adopts_every = adopts_every
+        self._keeps = keeps
         self._connect = connect or _connect
         self._inherited: list[object] = []
         self._is_started = False
@@ -95,8 +102,9 @@ class Drainer:
         self._ledger: Ledger | None = None
         self._positions: dict[UUID, int] = {}
         self._orphans: list[Segment] = []
-        self._adopted_at = -_ADOPT_EVERY_S
+        self._adopted_at = -self._adopts_every
         self._watch = BudgetWatch(self._settings.daily_budget_usd)
+        self._upkeep = Upkeep()
 
     def after_fork(self) -> None:
         """In a child: no thread and no connection, until `wake`, `start` or `flush` is called here."""
@@ -145,7 +153,7 @@ class Drainer:
                 wait = min(wait * 2, _LONGEST_WAIT_S)
             else:
                 self._succeeded(asked)
-                wait = _INTERVAL_S
+                wait = 0 if self._keep(asked) else _INTERVAL_S
             with self._changed:
                 self._changed.wait_for(lambda seen=asked: self._is_stopping or self._asked > seen, wait)  # type: ignore[misc]
         self._end()
@@ -160,6 +168,12 @@ class Drainer:
                 self._orphans.remove(orphan)
         if self._ledger is not None:
             self._watch.ask(self._ledger, at_once=at_once)
+
+    def _keep(self, asked: int) -> bool:
+        """Keep the ledger small for a moment, now that everything is written; True when there is more to do."""
+        if not self._keeps or self._ledger is None or self._is_stopping or self._asked > asked:
+            return False
+        return self._upkeep.work(self._ledger)
 
     def _drain(self, segment: Segment) -> bool:
         """Write what there is of ``segment``; True when it was finished and is gone."""
@@ -191,7 +205,7 @@ class Drainer:
 
     def _adopt(self) -> None:
         now = time.monotonic()
-        if now - self._adopted_at >= _ADOPT_EVERY_S:
+        if now - self._adopted_at >= self._adopts_every:
             self._adopted_at = now
             self._orphans += adopt(Path(self._settings.journal_path))
 

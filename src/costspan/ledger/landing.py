@@ -11,7 +11,8 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import NamedTuple, TypeVar
+from itertools import starmap
+from typing import TypeVar
 
 import msgspec
 import psycopg
@@ -21,9 +22,9 @@ from costspan.attribution import NO_TENANT
 from costspan.event import CallEvent, Outcome
 from costspan.journal.segment import Batch, Unsettled
 from costspan.ledger.database import Cursor, RefusedRows
-from costspan.ledger.dictionary import Dictionary, Kind, digest
+from costspan.ledger.dictionary import Dictionary, Kind, as_json, digest
 from costspan.ledger.queries import queries
-from costspan.ledger.row import COPY_BEGIN, COPY_END, Detail, day_of, detail_of, moment, pack_row
+from costspan.ledger.row import COPY_BEGIN, COPY_END, detail_of, is_plain, moment, pack_row
 from costspan.text import clean
 
 __all__ = ["REFUSED", "Landing", "Memory"]
@@ -33,6 +34,9 @@ REFUSED = (RefusedRows, psycopg.DataError, psycopg.IntegrityError, struct.error,
 _UNREADABLE = "not a readable record of the journal"
 #: The provider may have billed these; a failed attempt it has not.
 _PERHAPS_BILLED = frozenset({Outcome.OPEN.value, Outcome.UNANSWERED.value})
+_TABLES = ("call", "usage_hour", "call_detail")
+#: Rows that are sent at a time: Postgres stores them while the next are packed.
+_PIECE = 128
 _Item = TypeVar("_Item")
 #: An event and its place in the batch, which its id has.
 _Placed = tuple[int, CallEvent]
@@ -43,8 +47,8 @@ class Memory:
     """What a client remembers of the database, so as not to ask for each batch."""
 
     dictionary: Dictionary = field(default_factory=Dictionary)
-    days: set[tuple[str, date]] = field(default_factory=set)
-    """Tables and days that have their partition."""
+    days: set[date] = field(default_factory=set)
+    """Days that have their partitions."""
     is_exempt: bool | None = None
     """Whether the writer is exempt from row level security, and so may COPY."""
 
@@ -54,21 +58,16 @@ class Memory:
         self.days.clear()
         self.is_exempt = None
 
-    def ensure_days(self, cursor: Cursor, table: str, days: set[date]) -> None:
+    def ensure_days(self, cursor: Cursor, days: set[date]) -> None:
         """Make the partitions of ``days`` that are not known to be there."""
-        for day in sorted(days):
-            if (table, day) not in self.days:
+        for day in sorted(days - self.days):
+            for table in _TABLES:
                 cursor.execute(queries("write")["ensure_day"], {"table": table, "day": day})
-                self.days.add((table, day))
+            self.days.add(day)
 
 
-class _Call(NamedTuple):
-    """A call with its numbers."""
-
-    call_id: int
-    event: CallEvent
-    kind: Kind
-    context_id: int
+#: A call with its numbers: its id, the event, its kind and its context.
+_Call = tuple[int, CallEvent, Kind, int]
 
 
 class Landing:
@@ -127,70 +126,65 @@ class Landing:
 
     def _store_calls(self, events: Sequence[_Placed]) -> Callable[[], None]:
         named = [event if event.tenant else replace(event, tenant=NO_TENANT) for _, event in events]
-        numbers = self._memory.dictionary.learn(self._cursor, named)
-        calls = [
-            _Call(self._base + place, event, kind, context_id)
-            for (place, _), event, (kind, context_id) in zip(events, named, numbers, strict=True)
-        ]
+        kinds, contexts = self._memory.dictionary.learn(self._cursor, named)
+        calls = list(zip([self._base + place for place, _ in events], named, kinds, contexts, strict=True))
         new = self._claim(calls)
-        self._copy(b"".join([pack_row(call.event, call.call_id, call.kind, call.context_id) for call in new]))
-        self._store_details(
-            [(call, detail) for call in new if (detail := detail_of(call.event, call.kind)) is not None]
-        )
+        self._store_details(self._copy(new))
 
         def count() -> None:
             self.calls += len(new)
             self.duplicates += len(calls) - len(new)
-            self.tenants.update(call.event.tenant for call in new)
+            self.tenants.update([kind.tenant for kind in {kind for _, _, kind, _ in new}])
 
         return count
 
     def _claim(self, calls: list[_Call]) -> list[_Call]:
         """Return the calls less those that were counted before, by their natural keys."""
-        if not any(call.event.natural_key for call in calls):
+        if not any(event.natural_key for _, event, _, _ in calls):
             return calls
         first: dict[tuple[int, uuid.UUID], _Call] = {}
         for call in calls:
-            if call.event.natural_key:
-                key = digest(call.event.service, call.event.natural_key)
-                first.setdefault((call.kind.tenant_key, key), call)
+            _, event, kind, _ = call
+            if event.natural_key:
+                first.setdefault((kind.tenant_key, digest(event.service, event.natural_key)), call)
         keys = sorted(first)
         columns: dict[str, list[object]] = {
             "tenant_key": [tenant_key for tenant_key, _ in keys],
             "key": [key for _, key in keys],
-            "call_id": [first[key].call_id for key in keys],
-            "at": [moment(first[key].event.at_ns) for key in keys],
+            "call_id": [first[key][0] for key in keys],
+            "at": [moment(first[key][1].at_ns) for key in keys],
         }
         claimed = {call_id for (call_id,) in self._cursor.execute(self._sql["claim_natural_keys"], columns).fetchall()}
-        return [call for call in calls if not call.event.natural_key or call.call_id in claimed]
+        return [call for call in calls if not call[1].natural_key or call[0] in claimed]
 
-    def _copy(self, rows: bytes) -> None:
-        if not rows:
-            return
+    def _copy(self, calls: Sequence[_Call]) -> list[_Call]:
+        """Store the rows of ``calls``; return the calls that may need more than a row."""
+        if not calls:
+            return []
         if self._memory.is_exempt is None:
             self._memory.is_exempt = bool(self._cursor.execute(self._sql["bypasses_rls"]).fetchall()[0][0])
         if not self._memory.is_exempt:
             self._cursor.execute(self._sql["stage"])
+        unusual: list[_Call] = []
         with self._cursor.copy(self._sql["copy_calls" if self._memory.is_exempt else "copy_stage"]) as copy:
-            copy.write(COPY_BEGIN + rows + COPY_END)
+            copy.write(COPY_BEGIN)
+            for first in range(0, len(calls), _PIECE):
+                piece = calls[first : first + _PIECE]
+                copy.write(b"".join(starmap(pack_row, piece)))
+                unusual += [call for call in piece if not is_plain(call[1], call[2])]
+            copy.write(COPY_END)
         if not self._memory.is_exempt:
             self._cursor.execute(self._sql["land_stage"])
+        return unusual
 
-    def _store_details(self, details: Sequence[tuple[_Call, Detail]]) -> None:
-        if not details:
+    def _store_details(self, calls: Sequence[_Call]) -> None:
+        """Store what of ``calls`` their rows and their kinds' rates do not tell."""
+        if not calls:
             return
-        self._memory.ensure_days(self._cursor, "call_detail", {day_of(call.event.at_ns) for call, _ in details})
-        columns: dict[str, list[object]] = {
-            "call_id": [call.call_id for call, _ in details],
-            "at": [moment(call.event.at_ns) for call, _ in details],
-            "tenant_key": [call.kind.tenant_key for call, _ in details],
-            "lines": [detail.lines for _, detail in details],
-            "quantities": [detail.quantities for _, detail in details],
-            "response_id": [detail.response_id for _, detail in details],
-            "problem": [detail.problem for _, detail in details],
-            "evidence": [detail.evidence for _, detail in details],
-        }
-        self._cursor.execute(self._sql["add_details"], columns)
+        self._memory.dictionary.learn_rates(self._cursor, [(event, kind) for _, event, kind, _ in calls])
+        details = [detail_of(call_id, event, kind) for call_id, event, kind, _ in calls if not is_plain(event, kind)]
+        if details:
+            self._cursor.execute(self._sql["add_details"], {"details": as_json(details)})
 
     def _store_unsettled(self, endings: Sequence[Unsettled]) -> Callable[[], None]:
         tenants = [(ending.intent.tenant if ending.intent else "") or NO_TENANT for ending in endings]

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from costspan.journal.segment import Batch
+from costspan.ledger.budget import Budget, BudgetChange, Budgets
 from costspan.ledger.database import Database
+from costspan.ledger.drilldown import Call, CallLine, Drilldown, Place
+from costspan.ledger.keeper import Compacted, Keeper, Retained, Size
 from costspan.ledger.migration import migrate
 from costspan.ledger.reader import Reader
 from costspan.ledger.summary import Audit, Summary
 from costspan.ledger.threshold import Thresholds
 from costspan.ledger.writer import Writer, Written
 from costspan.settings import Settings
+
+if TYPE_CHECKING:
+    from costspan.ledger.difference import Difference, Scope
+    from costspan.ledger.repricing import Repricer
+    from costspan.ledger.verification import Verification
+    from costspan.pricing import PriceBook
 
 __all__ = ["Ledger"]
 
@@ -31,11 +42,22 @@ class Ledger:
     another `LedgerError` where it refuses.
     """
 
-    def __init__(self, database: Database, zone: ZoneInfo, now: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(
+        self,
+        database: Database,
+        zone: ZoneInfo,
+        now: Callable[[], datetime] = _utc_now,
+        *,
+        compact_after_days: int = 1,
+        retention_days: int | None = None,
+    ) -> None:
         self._database = database
         self._writer = Writer(database)
         self._reader = Reader(database, zone, now)
-        self._thresholds = Thresholds(database, self._reader)
+        self._drilldown = Drilldown(database)
+        self._keeper = Keeper(database, now, after_days=compact_after_days, retention_days=retention_days)
+        self._budgets = Budgets(database)
+        self._thresholds = Thresholds(database, self._reader, self._budgets)
 
     @classmethod
     def connect(cls, settings: Settings, now: Callable[[], datetime] = _utc_now) -> Ledger:
@@ -45,7 +67,13 @@ class Ledger:
             LedgerUnavailable: Postgres cannot be reached, or is read-only and needs a migration.
             MigrationError: the schema is newer than this version, or the login may not migrate.
         """
-        ledger = cls(Database(lambda: _conninfo(settings)), settings.timezone, now)
+        ledger = cls(
+            Database(lambda: _conninfo(settings)),
+            settings.timezone,
+            now,
+            compact_after_days=settings.compact_after_days,
+            retention_days=settings.retention_days,
+        )
         try:
             migrate(ledger._database)
         except BaseException:
@@ -57,6 +85,11 @@ class Ledger:
         """Close the connection."""
         self._database.close()
 
+    def ping(self) -> None:
+        """Ask the smallest question there is: whether Postgres answers."""
+        with self._database.transaction() as cursor:
+            cursor.execute("select 1")
+
     def position(self, writer: uuid.UUID) -> int:
         """How far the journal of ``writer`` is in the ledger; 0 when nothing is."""
         return self._writer.position(writer)
@@ -64,6 +97,35 @@ class Ledger:
     def write(self, batch: Batch, writer: uuid.UUID) -> Written:
         """Write ``batch`` in one transaction and once; see `Writer.write`."""
         return self._writer.write(batch, writer)
+
+    @property
+    def keeper(self) -> Keeper:
+        """Who keeps it small."""
+        return self._keeper
+
+    def compact(
+        self,
+        before: date | None = None,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        limit: int | None = None,
+    ) -> Compacted:
+        """Move days that are over from rows into slices; see `Keeper.compact`."""
+        return self._keeper.compact(before, progress=progress, limit=limit)
+
+    def retain(
+        self,
+        kept_since: date | None = None,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        limit: int | None = None,
+    ) -> Retained | None:
+        """Drop the calls of days that are too old, for good; see `Keeper.retain`."""
+        return self._keeper.retain(kept_since, progress=progress, limit=limit)
+
+    def size(self) -> Size:
+        """How large the ledger is, and what of it takes the room."""
+        return self._keeper.size()
 
     def summary(
         self,
@@ -94,13 +156,109 @@ class Ledger:
         """How many sessions had a call in [start, end)."""
         return self._reader.sessions(start, end, tenant=tenant)
 
+    def session_calls(
+        self, session: str, *, tenant: str | None = None, limit: int = 1000, before: Place | None = None
+    ) -> tuple[Call, ...]:
+        """The calls of a session, the newest first; see `Drilldown`."""
+        return self._drilldown.session(session, tenant=tenant, limit=limit, before=before)
+
+    def trace_calls(
+        self, trace: str, *, tenant: str | None = None, limit: int = 1000, before: Place | None = None
+    ) -> tuple[Call, ...]:
+        """The calls of a trace, the newest first; see `Drilldown.trace`."""
+        return self._drilldown.trace(trace, tenant=tenant, limit=limit, before=before)
+
+    def newest_calls(
+        self,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        tenant: str | None = None,
+        limit: int = 100,
+        before: Place | None = None,
+    ) -> tuple[Call, ...]:
+        """The newest calls in [start, end); see `Drilldown`."""
+        return self._drilldown.newest(start, end, tenant=tenant, limit=limit, before=before)
+
+    def dearest_calls(
+        self,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        tenant: str | None = None,
+        limit: int = 100,
+    ) -> tuple[Call, ...]:
+        """The calls in [start, end) that cost most; see `Drilldown`."""
+        return self._drilldown.dearest(start, end, tenant=tenant, limit=limit)
+
+    def call(self, call_id: int, at: datetime | None = None, *, tenant: str | None = None) -> Call | None:
+        """One call, or None; see `Drilldown.call`."""
+        return self._drilldown.call(call_id, at, tenant=tenant)
+
+    def call_lines(
+        self, call_id: int, at: datetime | None = None, *, tenant: str | None = None
+    ) -> tuple[CallLine, ...]:
+        """The lines of a call's bill; see `Drilldown.lines`."""
+        return self._drilldown.lines(call_id, at, tenant=tenant)
+
     def audit(self) -> Audit:
         """What became of every intent that any journal announced."""
         return self._reader.audit()
 
+    def compare_prices(
+        self, scope: Scope, book: PriceBook, *, progress: Callable[[int, int], None] | None = None
+    ) -> Difference:
+        """What the calls of ``scope`` would cost by ``book``; see `Repricer.compare`."""
+        with self._repricer(book) as repricer:
+            return repricer.compare(scope, progress=progress)
+
+    def reprice(
+        self, scope: Scope, book: PriceBook, *, reason: str = "", progress: Callable[[int, int], None] | None = None
+    ) -> Difference:
+        """Append corrections of what the calls of ``scope`` cost by ``book``; see `Repricer.reprice`."""
+        with self._repricer(book) as repricer:
+            return repricer.reprice(scope, reason=reason, progress=progress)
+
+    def verify(self, *, is_whole: bool = False, progress: Callable[[int, int], None] | None = None) -> Verification:
+        """Whether the ledger holds together; see `Verifier.verify`."""
+        from costspan.ledger.verification import Verifier  # noqa: PLC0415  # as `_repricer`
+
+        return Verifier(self._database).verify(is_whole=is_whole, progress=progress)
+
+    @contextmanager
+    def _repricer(self, book: PriceBook) -> Iterator[Repricer]:
+        from costspan.ledger.repricing import Repricer  # noqa: PLC0415  # who meters never prices again
+
+        with self._database.another() as writing:
+            yield Repricer(self._database, writing, book)
+
     def check_daily_threshold(self, tenant: str, threshold: Decimal = Decimal(10)) -> bool:
         """Whether ``tenant`` has spent more than ``threshold`` dollars today; warns once an hour when it has."""
         return self._thresholds.check_daily(tenant, threshold)
+
+    def check_budgets(self, tenant: str, daily: Decimal) -> bool:
+        """Whether ``tenant`` is over its budget of today or of this month; see `Thresholds.check_budgets`."""
+        return self._thresholds.check_budgets(tenant, daily)
+
+    def set_budget(self, tenant: str | None, window: str, amount: Decimal) -> bool:
+        """Let ``tenant`` (None: everybody who has no budget of their own) spend ``amount`` dollars; see `Budgets.set`."""
+        return self._budgets.set(tenant, window, amount)
+
+    def unset_budget(self, tenant: str | None, window: str) -> bool:
+        """Take a budget away; see `Budgets.unset`."""
+        return self._budgets.unset(tenant, window)
+
+    def budgets(self) -> tuple[BudgetChange, ...]:
+        """Every budget that is set, as its last change says; first those of everybody."""
+        return self._budgets.all()
+
+    def budget_history(self, tenant: str | None = None) -> tuple[BudgetChange, ...]:
+        """What was changed for ``tenant`` (None: for anybody), the newest first."""
+        return self._budgets.history(tenant)
+
+    def effective_budgets(self, tenants: Sequence[str], daily: Decimal) -> tuple[Budget, ...]:
+        """What counts for each of ``tenants``, where ``daily`` dollars a day count when nothing is set."""
+        return self._budgets.effective(tenants, daily)
 
 
 def _conninfo(settings: Settings) -> str:

@@ -80,7 +80,7 @@ def _applied(database: Database) -> Mapping[int, tuple[str, str]]:
         if not roles:
             raise MigrationError(
                 f"login {login!r} may not use this ledger. A superuser allows it with: "
-                f"GRANT costspan_writer, costspan_admin, costspan_tenant TO {login}"
+                f"GRANT costspan_writer, costspan_keeper, costspan_admin, costspan_tenant TO {login}"
             )
         cursor.execute(statements["become"], {"role": roles[0]})
         return _list(cursor)
@@ -144,12 +144,14 @@ def _step(database: Database, migration: Migration | None, known: Sequence[Migra
 
 
 def _what_to_run(database: Database) -> str:
+    statements = queries("migrate")
+    roles = ("costspan_owner", "costspan_writer", "costspan_keeper", "costspan_tenant", "costspan_admin")
     with database.transaction() as cursor:
-        _, login, name, _ = cursor.execute(queries("migrate")["state"]).fetchall()[0]
-    roles = ("costspan_owner", "costspan_writer", "costspan_tenant", "costspan_admin")
+        _, login, name, _ = cursor.execute(statements["state"]).fetchall()[0]
+        missing = cursor.execute(statements["missing_roles"], {"roles": list(roles)}).fetchall()
     return (
         f"login {login!r} may not prepare the ledger. A superuser does it once, in database {name!r}:\n"
-        + "".join(f"  CREATE ROLE {role} NOLOGIN;\n" for role in roles)
+        + "".join(f"  CREATE ROLE {role} NOLOGIN;\n" for (role,) in missing)
         + "  ALTER ROLE costspan_writer BYPASSRLS;  -- optional: faster writes\n"
         + f"  GRANT {', '.join(roles)} TO {login};\n"
         + f"  GRANT CREATE ON DATABASE {name} TO costspan_owner;\n"

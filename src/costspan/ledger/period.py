@@ -5,9 +5,11 @@ Computed here and given to Postgres as instants, so that no two time zone databa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from costspan.errors import InvalidQuestion
@@ -16,6 +18,7 @@ __all__ = ["PERIODS", "Period", "as_date", "day_start", "named_period"]
 
 PERIODS = ("day", "week", "month")
 _HOUR = timedelta(hours=1)
+_QUARTER = timedelta(minutes=15)
 #: Five years of hours; more is a mistake, and a list that nobody reads.
 _MAX_BUCKETS = 44_000
 
@@ -55,11 +58,35 @@ class Period:
             if len(found) > _MAX_BUCKETS:
                 raise InvalidQuestion(f"more than {_MAX_BUCKETS:,} days: ask for a shorter period")
 
+    def weeks(self) -> list[tuple[datetime, date]]:
+        """Each week's part of the period: its beginning and its Monday, which may lie before the period."""
+        return _firsts(self.days(), lambda day: day - timedelta(days=day.weekday()))
+
+    def months(self) -> list[tuple[datetime, date]]:
+        """Each calendar month's part of the period: its beginning and its first day, which may lie before the period."""
+        return _firsts(self.days(), lambda day: day.replace(day=1))
+
     def hours(self) -> list[tuple[datetime, datetime]]:
         """Each local hour's part of the period: its beginning, and the same as the zone's clocks show it."""
         found = list(self._hours())
         if len(found) > _MAX_BUCKETS:
             raise InvalidQuestion(f"more than {_MAX_BUCKETS:,} hours: ask for a shorter period")
+        return found
+
+    def buckets(self, units: Collection[str]) -> list[tuple[datetime, Mapping[str, date | datetime]]]:
+        """Each part of the period that no beginning of any of ``units`` (hour, day, week, month) cuts.
+
+        Its beginning, and of each unit what it is a part of. Other units are none of time and are passed over.
+
+        Raises:
+            InvalidQuestion: for more parts than anybody reads.
+        """
+        series = {name: parts(self) for name, parts in _PARTS.items() if name in units}
+        begins = {name: [begin for begin, _ in parts] for name, parts in series.items()}
+        found: list[tuple[datetime, Mapping[str, date | datetime]]] = []
+        for begin in sorted({self.start}.union(*begins.values())):
+            last = {name: bisect_right(begins[name], begin) - 1 for name in series}
+            found.append((begin, {name: series[name][place][1] for name, place in last.items() if place >= 0}))
         return found
 
     def _hours(self) -> Iterator[tuple[datetime, datetime]]:
@@ -69,8 +96,37 @@ class Period:
                 return
             local = begin.astimezone(self.zone)
             yield begin, local
-            into = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
-            begin += _HOUR - into
+            begin = _hour_end(begin, local)
+
+
+_PARTS: Mapping[str, Callable[[Period], list[tuple[datetime, Any]]]] = {
+    "hour": Period.hours,
+    "day": Period.days,
+    "week": Period.weeks,
+    "month": Period.months,
+}
+
+
+def _firsts(days: list[tuple[datetime, date]], name: Callable[[date], date]) -> list[tuple[datetime, date]]:
+    """The first of all days that have one name, each."""
+    found: list[tuple[datetime, date]] = []
+    for begin, day in days:
+        if not found or name(day) != found[-1][1]:
+            found.append((begin, name(day)))
+    return found
+
+
+def _hour_end(begin: datetime, local: datetime) -> datetime:
+    """When the clocks, which show ``local`` at ``begin``, come to another hour, or to the same one anew."""
+    into = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+    end = begin + (_HOUR - into)
+    if end.astimezone(local.tzinfo).utcoffset() == local.utcoffset():
+        return end
+    # They are changed before that, on a quarter: half an hour to midnight became midnight in Pyongyang on 2018-05-04.
+    change = end
+    while change - _QUARTER > begin and (change - _QUARTER).astimezone(local.tzinfo).utcoffset() != local.utcoffset():
+        change -= _QUARTER
+    return change
 
 
 def day_start(day: date, zone: ZoneInfo) -> datetime:

@@ -1,30 +1,27 @@
-"""Questions to the ledger, each in a read-only transaction as the role that may see no more than the answer.
-
-A tenant's question runs as ``costspan_tenant``, where the database itself hides every other tenant's rows; a question
-about all tenants runs as ``costspan_admin``.
-"""
+"""Sums of the ledger: what calls cost, by whatever they can be told apart by."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from costspan.attribution import NO_TENANT
+import psycopg
+
 from costspan.errors import InvalidQuestion
-from costspan.ledger.database import Cursor, Database
+from costspan.ledger.asking import asking
+from costspan.ledger.database import Cursor, Database, RefusedRows
 from costspan.ledger.period import Period, as_date, named_period
 from costspan.ledger.queries import queries
 from costspan.ledger.summary import Audit, Dimension, Summary, SummaryRow, total, usd
-from costspan.text import clean
 
 __all__ = ["Reader"]
 
 #: The order of the query's first columns.
 _COLUMNS = (
-    None,  # a day's or an hour's number
+    None,  # the number of a bucket of time
     Dimension.SERVICE,
     Dimension.PROVIDER,
     Dimension.MODEL,
@@ -35,8 +32,11 @@ _COLUMNS = (
     Dimension.SESSION,
     Dimension.USER,
 )
-_OF_CALLS = frozenset({Dimension.FEATURE, Dimension.SESSION, Dimension.USER})
-_Buckets = Sequence[tuple[datetime, date | datetime]]
+#: How many of its last columns are amounts.
+_COSTS = 3
+_OF_CONTEXTS = frozenset({Dimension.FEATURE, Dimension.SESSION, Dimension.USER})
+_OF_TIME = frozenset({Dimension.HOUR, Dimension.DAY, Dimension.WEEK, Dimension.MONTH})
+_Buckets = Sequence[tuple[datetime, Mapping[str, date | datetime]]]
 
 
 class Reader:
@@ -71,31 +71,29 @@ class Reader:
             by: dimensions; empty gives one row (none when there was no call).
             tenant: whose calls; None for everybody's, as admin.
             services: only these.
-            zone: whose days and hours; the reader's when not given.
+            zone: whose hours, days, weeks and months; the reader's when not given.
 
         Raises:
-            InvalidQuestion: an unknown dimension, a naive instant, an end before the start.
+            InvalidQuestion: an unknown dimension, a naive instant, an end before the start; or what cannot be told any
+                more, as it needs calls that were dropped: the message says from which day on it can be.
             LedgerError: as `Database.transaction`.
         """
         period = _period(start, end, zone or self._zone)
         dimensions = _dimensions(by)
-        buckets: _Buckets = [(period.start, period.start)]
-        if Dimension.HOUR in dimensions:
-            buckets = period.hours()
-        elif Dimension.DAY in dimensions:
-            buckets = period.days()
+        buckets = period.buckets(dimensions)
         values: dict[str, object] = {
             "start": period.start,
             "end": period.end,
             "boundaries": [*(begin for begin, _ in buckets), period.end],
             "by": [dimension.value for dimension in dimensions],
+            "in_time": bool(dimensions & _OF_TIME),
             "services": None if services is None else list(services),
         }
-        query = self._sql["summary_of_calls" if dimensions & _OF_CALLS else "summary_of_hours"]
-        with self._as(tenant) as cursor:
+        query = self._sql["summary_of_contexts" if dimensions & _OF_CONTEXTS else "summary_of_kinds"]
+        with _asking(self._database, tenant) as cursor:
             found = cursor.execute(query, values).fetchall()
             unsettled = dict(cursor.execute(self._sql["unsettled"], values).fetchall())
-        rows = tuple(_row(row, dimensions, buckets, period.zone) for row in found)
+        rows = tuple(_row(row, dimensions, buckets) for row in found)
         return Summary(period.start, period.end, rows, total(rows), unsettled)
 
     def daily_costs(self, tenant: str | None, day: date | str | None = None) -> Summary:
@@ -117,13 +115,13 @@ class Reader:
     def sessions(self, start: datetime, end: datetime, *, tenant: str | None = None) -> int:
         """How many sessions had a call in [start, end). Errors as `summary`."""
         period = _period(start, end, self._zone)
-        with self._as(tenant) as cursor:
+        with _asking(self._database, tenant) as cursor:
             rows = cursor.execute(self._sql["sessions"], {"start": period.start, "end": period.end}).fetchall()
         return int(rows[0][0])
 
     def audit(self) -> Audit:
         """What became of every intent. Errors as `Database.transaction`."""
-        with self._as(None) as cursor:
+        with _asking(self._database, None) as cursor:
             return Audit(*cursor.execute(self._sql["audit"]).fetchall()[0])
 
     def _by_service(self, period: str, tenant: str | None, day: date) -> Summary:
@@ -133,13 +131,17 @@ class Reader:
     def _today(self) -> date:
         return self._now().astimezone(self._zone).date()
 
-    @contextmanager
-    def _as(self, tenant: str | None) -> Iterator[Cursor]:
-        with self._database.transaction() as cursor:
-            cursor.execute(self._sql["become_admin" if tenant is None else "become_tenant"])
-            if tenant is not None:
-                cursor.execute(self._sql["set_tenant"], {"tenant": clean(tenant) or NO_TENANT})
+
+@contextmanager
+def _asking(database: Database, tenant: str | None) -> Iterator[Cursor]:
+    """As `asking`; an answer that would lack what was dropped is refused by what sums, and here that gets its name."""
+    try:
+        with asking(database, tenant) as cursor:
             yield cursor
+    except RefusedRows as error:
+        if isinstance(error.__cause__, psycopg.Error) and error.__cause__.diag.table_name == "retention":
+            raise InvalidQuestion(str(error)) from error
+        raise
 
 
 def _period(start: datetime, end: datetime, zone: ZoneInfo) -> Period:
@@ -158,15 +160,10 @@ def _dimensions(by: Collection[str]) -> frozenset[Dimension]:
         raise InvalidQuestion(f"by is {', '.join(map(str, by))}: allowed are {', '.join(Dimension)}") from error
 
 
-def _row(row: Sequence[Any], dimensions: frozenset[Dimension], buckets: _Buckets, zone: ZoneInfo) -> SummaryRow:
-    keys: dict[Dimension, str | date | datetime] = {}
-    if row[0] is not None:
-        begin, label = buckets[row[0] - 1]
-        if Dimension.DAY in dimensions:
-            keys[Dimension.DAY] = begin.astimezone(zone).date()
-        if Dimension.HOUR in dimensions:
-            keys[Dimension.HOUR] = label
+def _row(row: Sequence[Any], dimensions: frozenset[Dimension], buckets: _Buckets) -> SummaryRow:
+    times = {} if row[0] is None else buckets[row[0] - 1][1]
+    keys: dict[Dimension, str | date | datetime] = {Dimension(name): value for name, value in times.items()}
     named = zip(_COLUMNS, row, strict=False)  # the measures follow
     keys |= {name: value for name, value in named if name is not None and name in dimensions}
     measures = row[len(_COLUMNS) :]
-    return SummaryRow(keys, *measures[:-2], *map(usd, measures[-2:]))
+    return SummaryRow(keys, *measures[:-_COSTS], *map(usd, measures[-_COSTS:]))

@@ -7,7 +7,6 @@ Packed here and not by the driver, because `struct` refuses a number that does n
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import msgspec
@@ -16,7 +15,7 @@ from costspan.event import CallEvent, Line
 from costspan.ledger.dictionary import Kind
 from costspan.usage import Unit
 
-__all__ = ["COPY_BEGIN", "COPY_END", "Detail", "day_of", "detail_of", "moment", "pack_row"]
+__all__ = ["COPY_BEGIN", "COPY_END", "Detail", "day_of", "detail_of", "is_plain", "moment", "pack_row"]
 
 COPY_BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 COPY_END = b"\xff\xff"
@@ -30,8 +29,11 @@ _LAST_DAY = (date(2099, 12, 31) - _EPOCH.date()).days
 _MAX_SMALLINT = 2**15 - 1
 _MAX_INT = 2**31 - 1
 
-# Each field is its length and its value, in the order of the COPY statement; all that every call has comes first.
-_HEAD = struct.Struct("!h iq iq ii ii ii ii ii ii".replace(" ", ""))
+# Each field is its length and its value, in the order of the COPY statement: what every call has, what nearly every call
+# has, and what is rare. Nearly every row is one pack of the longer form and the NULLs of the rest.
+_ALWAYS = "h iq iq ii ii ii ii ii ii".replace(" ", "")
+_HEAD = struct.Struct(f"!{_ALWAYS}").pack
+_HEAD_AND_IDENTITY = struct.Struct(f"!{_ALWAYS}iqi8si16s").pack
 _COLUMNS = 18
 _NULL = b"\xff\xff\xff\xff"
 _INT8 = struct.Struct("!iq").pack
@@ -50,15 +52,18 @@ _CACHE_UNITS = (
 )
 _COLUMN_UNITS = frozenset({Unit.INPUT.value, Unit.OUTPUT.value, *_CACHE_UNITS})
 _NO_CACHE = _NULL * len(_CACHE_UNITS)
+_NOTHING_RARE = _NO_CACHE + _NULL + _NULL
 _PLAIN = frozenset({Unit.INPUT.value, Unit.OUTPUT.value})
 
 
-@dataclass(frozen=True, slots=True)
-class Detail:
-    """A row of call_detail, less its keys."""
+class Detail(msgspec.Struct, frozen=True):
+    """A row of call_detail."""
 
-    lines: str | None
-    quantities: str | None
+    call_id: int
+    at: datetime
+    tenant_key: int
+    lines: list[dict[str, str | int | None]] | None
+    quantities: dict[str, int] | None
     response_id: str | None
     problem: str | None
     evidence: str | None
@@ -86,13 +91,14 @@ def moment(at_ns: int) -> datetime:
     return _EPOCH + timedelta(microseconds=at_ns // 1000)
 
 
-def pack_row(event: CallEvent, call_id: int, kind: Kind, context_id: int) -> bytes:
+def pack_row(call_id: int, event: CallEvent, kind: Kind, context_id: int) -> bytes:
     """Return the row of ``event`` for COPY BINARY.
 
     Raises:
         struct.error, ValueError: a number does not fit its column, or an id is not of its length.
     """
-    head = _HEAD.pack(
+    span, trace, cost = event.span_id, event.trace_id, event.cost_pico
+    always = (
         _COLUMNS,
         8,
         call_id,
@@ -111,11 +117,14 @@ def pack_row(event: CallEvent, call_id: int, kind: Kind, context_id: int) -> byt
         4,
         min(event.duration_ms, _MAX_INT),
     )
-    cost = _NULL if event.cost_pico is None else _INT8(8, event.cost_pico)
-    reasoning = _INT4(4, event.reasoning) if event.reasoning else _NULL
-    retry = _INT2(2, min(event.retry, _MAX_SMALLINT)) if event.retry else _NULL
-    span, trace = _identity(event.span_id, _SPAN), _identity(event.trace_id, _TRACE)
-    return b"".join((head, cost, span, trace, _caches(event), reasoning, retry))
+    if cost is not None and len(span) == _SPAN and len(trace) == _TRACE:
+        row = _HEAD_AND_IDENTITY(*always, 8, cost, _SPAN, span, _TRACE, trace)
+    else:
+        money = _NULL if cost is None else _INT8(8, cost)
+        row = _HEAD(*always) + money + _identity(span, _SPAN) + _identity(trace, _TRACE)
+    if event.retry or event.reasoning or not event.quantities.keys() <= _PLAIN:
+        return row + _rare(event)
+    return row + _NOTHING_RARE
 
 
 def _identity(value: bytes, length: int) -> bytes:
@@ -126,23 +135,37 @@ def _identity(value: bytes, length: int) -> bytes:
     return _LENGTHS[length] + value
 
 
-def _caches(event: CallEvent) -> bytes:
-    quantities = event.quantities
-    if quantities.keys() <= _PLAIN:
-        return _NO_CACHE
-    amounts = [quantities.get(unit) for unit in _CACHE_UNITS]
-    return b"".join([_INT4(4, amount) if amount else _NULL for amount in amounts])
+def _rare(event: CallEvent) -> bytes:
+    get = event.quantities.get
+    numbers = [_INT4(4, number) if number else _NULL for number in (*map(get, _CACHE_UNITS), event.reasoning)]
+    numbers.append(_INT2(2, min(event.retry, _MAX_SMALLINT)) if event.retry else _NULL)
+    return b"".join(numbers)
 
 
-def detail_of(event: CallEvent, kind: Kind) -> Detail | None:
-    """What of ``event`` its row and its kind's rates do not tell; usually nothing."""
+def is_plain(event: CallEvent, kind: Kind) -> bool:
+    """Whether the row of ``event`` and the rates of its kind tell all of it."""
+    return (
+        not event.problem
+        and not event.evidence
+        and _bill_follows(event, kind)
+        and event.quantities.keys() <= _COLUMN_UNITS
+    )
+
+
+def detail_of(call_id: int, event: CallEvent, kind: Kind) -> Detail:
+    """What of ``event`` its row and its kind's rates do not tell.
+
+    Raises:
+        ValueError: as `day_of`.
+    """
     has_columns = event.quantities.keys() <= _COLUMN_UNITS
     follows = has_columns and _bill_follows(event, kind)
-    if follows and not event.problem and not event.evidence:
-        return None
     return Detail(
-        lines=None if follows else msgspec.json.encode([_spelt_out(line) for line in event.lines]).decode(),
-        quantities=None if has_columns else msgspec.json.encode(event.quantities).decode(),
+        call_id=call_id,
+        at=moment(event.at_ns),
+        tenant_key=kind.tenant_key,
+        lines=None if follows else [_spelt_out(line) for line in event.lines],
+        quantities=None if has_columns else event.quantities,
         response_id=event.response_id or None,
         problem=event.problem or None,
         evidence=event.evidence or None,
@@ -156,7 +179,7 @@ def _bill_follows(event: CallEvent, kind: Kind) -> bool:
         return False
     for line in event.lines:
         if line.amount_pico is None:
-            if event.cost_pico is not None or line.rate_atto is not None:
+            if event.cost_pico is not None or line.rate_atto is not None or line.model != event.model:
                 return False
         elif (
             rates.get(line.unit) != (line.model, line.rate_atto, line.layer)

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Context, Decimal
 from enum import StrEnum
+from fractions import Fraction
+
+from costspan.usage import Status
 
 __all__ = ["Audit", "Dimension", "Summary", "SummaryRow", "usd"]
 
@@ -30,6 +33,10 @@ class Dimension(StrEnum):
     FEATURE = "feature"
     SESSION = "session"
     USER = "user"
+    WEEK = "week"
+    """Of the summary's time zone; the `datetime.date` of its Monday, also where the period begins later."""
+    MONTH = "month"
+    """Of the summary's time zone; the `datetime.date` of its first day, also where the period begins later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +60,55 @@ class SummaryRow:
     """Dollars, exact: what is priced, estimated and known of the partial calls."""
     cost_not_priced: Decimal = Decimal(0)
     """The part of ``cost`` that comes from estimated and partial calls."""
+    cost_estimated: Decimal = Decimal(0)
+    """The part of ``cost`` that comes from estimated calls."""
 
     @property
     def not_priced(self) -> int:
         """Calls whose cost is not certain, or not known at all."""
         return self.calls - self.priced
+
+    @property
+    def calls_by_status(self) -> Mapping[Status, int]:
+        """How many calls have each status; together all of them."""
+        return {status: getattr(self, status.value) for status in Status}
+
+    @property
+    def cost_by_status(self) -> Mapping[Status, Decimal]:
+        """Dollars of each status whose calls have a cost, exact; together all of ``cost``."""
+        return {
+            Status.PRICED: _EXACT.subtract(self.cost, self.cost_not_priced),
+            Status.ESTIMATED: self.cost_estimated,
+            Status.PARTIAL: _EXACT.subtract(self.cost_not_priced, self.cost_estimated),
+        }
+
+    @property
+    def call_shares(self) -> Mapping[Status, Fraction]:
+        """Which part of the calls has each status, exact; together 1. Empty where there is no call."""
+        return {status: Fraction(number, self.calls) for status, number in self.calls_by_status.items() if self.calls}
+
+    @property
+    def cost_shares(self) -> Mapping[Status, Fraction]:
+        """Which part of the known cost has each status that can have one, exact; together 1. Empty where it is 0."""
+        return {
+            status: Fraction(amount) / Fraction(self.cost)
+            for status, amount in self.cost_by_status.items()
+            if self.cost
+        }
+
+    @property
+    def tokens_by_class(self) -> Mapping[str, int]:
+        """Tokens in classes that do not overlap; together all that was read and written.
+
+        ``input`` is what no cache was involved in, ``output`` what was written besides reasoning.
+        """
+        return {
+            "input": self.tokens_in - self.cache_read - self.cache_write,
+            "cache_read": self.cache_read,
+            "cache_write": self.cache_write,
+            "output": self.tokens_out - self.reasoning,
+            "reasoning": self.reasoning,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +164,7 @@ def total(rows: Iterable[SummaryRow]) -> SummaryRow:
         reasoning=sum(row.reasoning for row in rows),
         cost=_sum(row.cost for row in rows),
         cost_not_priced=_sum(row.cost_not_priced for row in rows),
+        cost_estimated=_sum(row.cost_estimated for row in rows),
     )
 
 

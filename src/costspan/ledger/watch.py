@@ -1,4 +1,4 @@
-"""Which tenants' days are to be compared with the budget: those that just spent, but none more often than it helps."""
+"""Which tenants are to be compared with their budgets: those that just spent, but none more often than it helps."""
 
 from __future__ import annotations
 
@@ -15,14 +15,19 @@ _REMEMBERED = 10_000
 
 
 class _Asks(Protocol):
-    def check_daily_threshold(self, tenant: str, threshold: Decimal) -> bool: ...
+    def check_budgets(self, tenant: str, daily: Decimal) -> bool: ...
 
 
 class BudgetWatch:
-    """Remembers who spent, and asks in time."""
+    """Remembers who spent, and asks in time.
 
-    def __init__(self, threshold: Decimal, clock: Callable[[], float] = time.monotonic) -> None:
-        self._threshold = threshold
+    Args:
+        daily: dollars a day for whom no budget is set.
+        clock: seconds.
+    """
+
+    def __init__(self, daily: Decimal, clock: Callable[[], float] = time.monotonic) -> None:
+        self._daily = daily
         self._clock = clock
         self._due: set[str] = set()
         self._asked: dict[str, float] = {}
@@ -38,6 +43,6 @@ class BudgetWatch:
             self._asked.clear()
         for tenant in sorted(self._due):
             if at_once or now - self._asked.get(tenant, -_EVERY_S) >= _EVERY_S:
-                ledger.check_daily_threshold(tenant, self._threshold)
+                ledger.check_budgets(tenant, self._daily)
                 self._asked[tenant] = now
                 self._due.discard(tenant)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date
 
 from costspan.event import CallEvent, Outcome
 from costspan.journal.segment import Batch
@@ -73,7 +75,8 @@ class Writer:
         try:
             return self._attempt(batch, writer, is_careful=False)
         except REFUSED:
-            # What was remembered may be gone from the database, or one record is poison: once more, with care.
+            # What was remembered may be gone from the database (a compacted day's partition, above all), or one record is
+            # poison: once more, with care.
             self._memory.clear()
         except BaseException:
             self._memory.clear()
@@ -85,9 +88,15 @@ class Writer:
             raise
 
     def _attempt(self, batch: Batch, writer: uuid.UUID, *, is_careful: bool) -> Written:
-        self._ensure_days(batch.events)
+        days = _days(batch.events)
+        if not is_careful:
+            self._ensure_days(days)
         with self._database.transaction() as cursor:
             cursor.execute(self._sql["become"])
+            if is_careful:
+                # Held until the end: a day that was taken away since it was remembered is no fault of a record's. Before
+                # anything else is locked, or two writers could wait for each other in a circle.
+                self._memory.ensure_days(cursor, days)
             position, number, now_ms = self._lock(cursor, writer)
             if position != batch.start:
                 return Written(position)
@@ -98,20 +107,12 @@ class Writer:
             cursor.execute(self._sql["move_position"], _counts(batch, writer, written))
         return written
 
-    def _ensure_days(self, events: Sequence[CallEvent]) -> None:
-        """Make the days' partitions in a transaction of their own: their locks must not be held by a batch."""
-        wanted = set()
-        for at_ns in {event.at_ns // _HOUR_NS * _HOUR_NS for event in events}:
-            try:
-                wanted.add(day_of(at_ns))
-            except ValueError:
-                continue  # the event is refused when its row is made
-        if {(table, day) for table in _TABLES for day in wanted} <= self._memory.days:
-            return
-        with self._database.transaction() as cursor:
-            cursor.execute(self._sql["become"])
-            for table in _TABLES:
-                self._memory.ensure_days(cursor, table, wanted)
+    def _ensure_days(self, days: set[date]) -> None:
+        """Make the days' partitions in a transaction of their own: the locks of making one must not be held by a batch."""
+        if not days <= self._memory.days:
+            with self._database.transaction() as cursor:
+                cursor.execute(self._sql["become"])
+                self._memory.ensure_days(cursor, days)
 
     def _lock(self, cursor: Cursor, writer: uuid.UUID) -> tuple[int, int, int]:
         """Hold the writer's position; return it, the batch's number and the ledger's clock."""
@@ -124,7 +125,15 @@ class Writer:
 
 
 _HOUR_NS = 3_600_000_000_000
-_TABLES = ("call", "usage_hour")
+
+
+def _days(events: Sequence[CallEvent]) -> set[date]:
+    """The days of ``events`` that can have a partition; an event of any other is refused when its row is made."""
+    days = set()
+    for at_ns in {event.at_ns // _HOUR_NS * _HOUR_NS for event in events}:
+        with suppress(ValueError):
+            days.add(day_of(at_ns))
+    return days
 
 
 def _written(batch: Batch, landing: Landing) -> Written:

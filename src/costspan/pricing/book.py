@@ -12,6 +12,7 @@ from costspan.errors import UnknownModel
 from costspan.event import Line
 from costspan.pricing import money
 from costspan.pricing.quote import Quote
+from costspan.pricing.reason import sentence
 from costspan.pricing.shelf import Shelf
 from costspan.text import MAX_NAME
 from costspan.usage import STANDARD, Completeness, Reading, Status, Terms
@@ -31,8 +32,6 @@ _UNKNOWN_LIMIT = 512
 _MOST_PICO = 10**6 * money.PICO
 #: Where a bare model name is looked for first.
 _FIRST_PARTIES = ("anthropic", "openai")
-_CUT = "the answer was not read to its end: its output is an estimate of what was seen"
-_ESTIMATED = "the provider sent no usage: tokens are estimated from the texts' lengths"
 _Key = tuple[str, str, Terms]
 _HALF = money.ATTO_PER_PICO // 2
 
@@ -115,13 +114,12 @@ class PriceBook:
             return Quote(Status.INVALID, (), 0, self.price_version, reason)
         is_cut = reading.completeness is Completeness.CUT
         if gap and not known:
-            status, reason = Status.UNPRICED, gap
+            status = Status.UNPRICED
         elif is_cut or gap or reading.unknown:
             status = Status.PARTIAL
-            unknown = f"nobody knows the usage field {', '.join(reading.unknown)}" if reading.unknown else ""
-            reason = "; ".join(text for text in (_CUT if is_cut else "", gap, unknown) if text)
         else:
-            status, reason = Status.ESTIMATED, _ESTIMATED
+            status = Status.ESTIMATED
+        reason = sentence(reading.completeness, reading.unknown, gap)
         return Quote(status, tuple(lines), known, self.price_version, reason, is_cut)
 
     def card(self, provider: str, model: str, terms: Terms, at_ns: int) -> Card:
@@ -129,6 +127,13 @@ class PriceBook:
         key = (provider, model, terms)
         timeline = self._known.get(key) or self._unknown.get(key)
         return timeline.card(at_ns) if timeline is not None else self._resolve(key, at_ns)
+
+    def steady_card(self, provider: str, model: str, terms: Terms, since_ns: int, until_ns: int) -> Card | None:
+        """Return the card that is in force from one moment until before another; None where it may change between them."""
+        card = self.card(provider, model, terms, since_ns)
+        key = (provider, model, terms)
+        timeline = self._known.get(key) or self._unknown.get(key)
+        return card if timeline is not None and timeline.is_steady(since_ns, until_ns) else None
 
     def _resolve(self, key: _Key, at_ns: int) -> Card:
         provider, name, terms = key

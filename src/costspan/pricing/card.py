@@ -93,3 +93,7 @@ class Timeline:
         if card is None:
             card = self._cards[bracket] = self._make(at_ns)  # two threads make the same one
         return card
+
+    def is_steady(self, since_ns: int, until_ns: int) -> bool:
+        """Whether one card is in force from one moment until before another."""
+        return not self._times and bisect_right(self._days, since_ns) == bisect_right(self._days, until_ns - 1)

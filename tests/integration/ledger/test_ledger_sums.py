@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import count
@@ -14,10 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from costspan.errors import InvalidQuestion
-from costspan.ledger import Dimension, Ledger, SummaryRow
+from costspan.ledger import Dimension, Ledger
 from costspan.ledger.database import Database
 from costspan.settings import Settings
 from integration.ledger.calls import NOON, batch, call, lost, nanoseconds, unpriced
+from integration.ledger.truth import said, told, within
 
 ZONES = [
     "UTC",
@@ -74,51 +74,11 @@ def test_any_breakdown_equals_what_the_calls_say(ledger, calls, ends, zone, by):
 
     summary = ledger.summary(start, end, by=by, tenant=tenant, zone=ZoneInfo(zone))
 
-    mine = [
-        event for event in events if event.tenant == tenant and nanoseconds(start) <= event.at_ns < nanoseconds(end)
-    ]
-    truth = defaultdict(lambda: [0, Decimal(0), Decimal(0), 0, defaultdict(int)])
-    for event in mine:
-        sums = truth[_key(event, by, ZoneInfo(zone), start)]
-        sums[0] += 1
-        sums[1] += Decimal(event.cost_pico or 0).scaleb(-12)
-        sums[2] += Decimal(event.cost_pico or 0).scaleb(-12) if event.status != "priced" else 0
-        sums[3] += event.tokens_in if event.status != "invalid" else 0
-        sums[4][event.status] += 1
-    found = {frozenset(row.keys.items()): row for row in summary.rows}
-    assert found.keys() == truth.keys()
-    for key, (calls_made, cost, not_priced, tokens_in, statuses) in truth.items():
-        row = found[key]
-        assert (row.calls, row.cost, row.cost_not_priced, row.tokens_in) == (calls_made, cost, not_priced, tokens_in)
-        assert _statuses(row) == dict(statuses)
-    assert summary.total.cost == sum((sums[1] for sums in truth.values()), Decimal(0))
+    mine = within([event for event in events if event.tenant == tenant], start, end)
+    truth = told(mine, by, ZoneInfo(zone), start)
+    assert said(summary) == truth
+    assert summary.total.cost == sum((sums.get("cost", Decimal(0)) for sums in truth.values()), Decimal(0))
     assert summary.total.calls == len(mine)
-
-
-def _key(event, by, zone, start):
-    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=event.at_ns // 1000)
-    local = at.astimezone(zone)
-    begin = at - timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
-    keys = {
-        Dimension.DAY: local.date(),
-        Dimension.HOUR: max(begin, start).astimezone(zone),
-        Dimension.SERVICE: event.service,
-        Dimension.PROVIDER: event.provider,
-        Dimension.MODEL: event.model,
-        Dimension.OPERATION: event.operation,
-        Dimension.STATUS: event.status,
-        Dimension.TENANT: event.tenant,
-        Dimension.FEATURE: event.feature,
-        Dimension.SESSION: event.session,
-        Dimension.USER: event.user,
-    }
-    return frozenset((dimension, keys[dimension]) for dimension in by)
-
-
-def _statuses(row: SummaryRow) -> dict[str, int]:
-    counts = {name: getattr(row, name) for name in ("priced", "estimated", "partial", "unpriced", "invalid")}
-    assert row.not_priced == row.calls - row.priced
-    return {name: number for name, number in counts.items() if number}
 
 
 @FEW

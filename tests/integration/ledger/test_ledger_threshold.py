@@ -118,7 +118,7 @@ class Asked:
     def __init__(self) -> None:
         self.tenants: list[str] = []
 
-    def check_daily_threshold(self, tenant: str, threshold: Decimal) -> bool:
+    def check_budgets(self, tenant: str, daily: Decimal) -> bool:
         """Never more."""
         self.tenants.append(tenant)
         return False

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from costspan.errors import UnknownModel
 from costspan.event import Line
@@ -145,7 +145,7 @@ def test_a_portion_of_an_unknown_model_makes_a_lower_bound():
 
 def test_free_units_do_not_make_a_call_known():
     """Fetches are free, which says nothing of the tokens beside them."""
-    reading = replace(read("anthropic", "claude-2", web_fetch=3, input_audio=5))
+    reading = read("anthropic", "claude-2", web_fetch=3, input_audio=5)
 
     assert BOOK.quote(reading, NOW).status is Status.UNPRICED
 

@@ -13,6 +13,11 @@ select
             and pg_catalog.pg_has_role(current_user, oid, 'MEMBER')
     )
 
+-- name: missing_roles
+select name from unnest(%(roles)s::text[]) with ordinality as role (name, place)
+where not exists (select from pg_catalog.pg_roles where rolname = name)
+order by place
+
 -- name: become
 select pg_catalog.set_config('role', %(role)s, true)
 

@@ -15,7 +15,7 @@ declare
     role_name text;
     membership text := case when current_setting('server_version_num')::int >= 160000 then 'SET' else 'MEMBER' end;
 begin
-    foreach role_name in array array['costspan_owner', 'costspan_writer', 'costspan_tenant', 'costspan_admin'] loop
+    foreach role_name in array array['costspan_owner', 'costspan_writer', 'costspan_keeper', 'costspan_tenant', 'costspan_admin'] loop
         if not exists (select from pg_catalog.pg_roles where rolname = role_name) then
             begin
                 execute format('create role %I nologin', role_name);

@@ -65,56 +65,66 @@ select * from staged
 
 -- name: add_details
 insert into costspan.call_detail (call_id, at, tenant_key, lines, quantities, response_id, problem, evidence)
-select call_id, at, tenant_key, lines::jsonb, quantities::jsonb, response_id, problem, evidence
-from unnest(
-    %(call_id)s::bigint[], %(at)s::timestamptz[], %(tenant_key)s::int[], %(lines)s::text[], %(quantities)s::text[],
-    %(response_id)s::text[], %(problem)s::text[], %(evidence)s::text[]
-) as given (call_id, at, tenant_key, lines, quantities, response_id, problem, evidence)
+select call_id, at, tenant_key, lines, quantities, response_id, problem, evidence
+from json_to_recordset(%(details)s::json) as given (
+    call_id bigint, at timestamptz, tenant_key int, lines jsonb, quantities jsonb, response_id text, problem text, evidence text
+)
 
 -- name: find_tenants
 select tenant_id, tenant_key from costspan.tenant where tenant_id = any(%(tenants)s)
 
 -- name: add_tenants
--- Asked first and added after: ON CONFLICT alone burns a number at each try. Sorted, as in every other statement here
--- that waits for another writer's keys.
+-- Asked first and added after, here and below: ON CONFLICT alone burns a number at each try. Sorted, as in every other
+-- statement that waits for another writer's keys.
 insert into costspan.tenant (tenant_id) select unnest(%(tenants)s::text[]) on conflict do nothing
 
--- name: find_kinds
-select key, kind_id from costspan.call_kind where key = any(%(keys)s)
-
--- name: add_kinds
-insert into costspan.call_kind (
-    tenant_key, key, service, provider, operation, model, request_model, terms, price_version, dimensions, status
+-- name: learn_kinds
+with given as (
+    select * from json_to_recordset(%(rows)s::json) as given (
+        tenant_key int, key uuid, service text, provider text, operation text, model text, request_model text, terms text,
+        price_version text, dimensions int, status text
+    )
+),
+known as (
+    select key, kind_id from costspan.call_kind where key in (select key from given)
+),
+added as (
+    insert into costspan.call_kind (
+        tenant_key, key, service, provider, operation, model, request_model, terms, price_version, dimensions, status
+    )
+    select * from given where key not in (select key from known) order by key
+    on conflict do nothing
+    returning key, kind_id
 )
-select * from unnest(
-    %(tenant_key)s::int[], %(key)s::uuid[], %(service)s::text[], %(provider)s::text[], %(operation)s::text[],
-    %(model)s::text[], %(request_model)s::text[], %(terms)s::text[], %(price_version)s::text[], %(dimensions)s::int[],
-    %(status)s::text[]
-)
-on conflict do nothing
+select * from known union all select * from added
 
 -- name: find_rates
 select kind_id, unit, model, rate_atto, layer from costspan.kind_rate where kind_id = any(%(kinds)s)
 
 -- name: add_rates
 insert into costspan.kind_rate (kind_id, unit, tenant_key, model, rate_atto, layer)
-select * from unnest(
-    %(kind_id)s::int[], %(unit)s::text[], %(tenant_key)s::int[], %(model)s::text[], %(rate_atto)s::numeric[],
-    %(layer)s::text[]
+select kind_id, unit, tenant_key, model, rate_atto, layer
+from json_to_recordset(%(rates)s::json) as given (
+    kind_id int, unit text, tenant_key int, model text, rate_atto numeric, layer text
 )
 on conflict do nothing
 
--- name: find_contexts
-select key, context_id from costspan.call_context where key = any(%(keys)s)
-
--- name: add_contexts
-insert into costspan.call_context (tenant_key, key, session_id, user_id, feature, tags)
-select tenant_key, key, session_id, user_id, feature, tags::jsonb
-from unnest(
-    %(tenant_key)s::int[], %(key)s::uuid[], %(session_id)s::text[], %(user_id)s::text[], %(feature)s::text[],
-    %(tags)s::text[]
-) as given (tenant_key, key, session_id, user_id, feature, tags)
-on conflict do nothing
+-- name: learn_contexts
+with given as (
+    select * from json_to_recordset(%(rows)s::json) as given (
+        tenant_key int, key uuid, session_id text, user_id text, feature text, tags jsonb
+    )
+),
+known as (
+    select key, context_id from costspan.call_context where key in (select key from given)
+),
+added as (
+    insert into costspan.call_context (tenant_key, key, session_id, user_id, feature, tags)
+    select * from given where key not in (select key from known) order by key
+    on conflict do nothing
+    returning key, context_id
+)
+select * from known union all select * from added
 
 -- name: claim_natural_keys
 -- Only who gets the key back may count the call. Waits for another transaction that is claiming the same key.
@@ -137,11 +147,3 @@ on conflict do nothing
 -- name: add_quarantined
 insert into costspan.quarantine (writer_id, position, reason, record)
 select %(writer)s, %(position)s, reason, record from unnest(%(reasons)s::text[], %(records)s::bytea[]) as given (reason, record)
-
--- name: alert_once_an_hour
--- Returns a row to exactly one of all processes that ask within an hour. The database's clock decides.
-insert into costspan.threshold_alert as known (tenant_key, threshold_usd, alerted_at)
-select tenant_key, %(threshold)s, clock_timestamp() from costspan.tenant where tenant_id = %(tenant)s
-on conflict (tenant_key, threshold_usd) do update set alerted_at = excluded.alerted_at
-where known.alerted_at <= excluded.alerted_at - interval '1 hour'
-returning tenant_key
