@@ -13,7 +13,7 @@ setup: .venv/ready .venv-floor/ready  ## make both virtual environments: latest 
 	@$(PYTHON) -c 'import sys; sys.exit("costspan needs Python 3.11 or later, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/pip install --quiet --editable '.[embedded,otel,sdk]' --group dev
+	$(BIN)/pip install --quiet --editable '.[embedded,otel,sdk,server]' --group dev
 	@touch $@
 
 .venv-floor/ready: pyproject.toml

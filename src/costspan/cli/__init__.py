@@ -5,9 +5,14 @@ from __future__ import annotations
 import typer
 
 from costspan._version import __version__
+from costspan.cli.budget import budget_app
 from costspan.cli.demo import demo
+from costspan.cli.ledger import ledger_app
 from costspan.cli.prices import price, prices_app
+from costspan.cli.prices_diff import diff
 from costspan.cli.report import report
+from costspan.cli.reprice import reprice
+from costspan.cli.serve import serve
 
 __all__ = ["app", "main"]
 
@@ -19,9 +24,14 @@ app = typer.Typer(
     help="What every call to Anthropic and OpenAI cost, and why.",
 )
 app.command()(demo)
+app.command()(serve)
 app.command()(report)
 app.command()(price)
+app.command()(reprice)
+prices_app.command()(diff)
 app.add_typer(prices_app, name="prices")
+app.add_typer(budget_app, name="budget")
+app.add_typer(ledger_app, name="ledger")
 
 
 @app.callback(invoke_without_command=True)

@@ -84,7 +84,7 @@ def report(
     Exit codes:
     0  printed, and within the target if there is one
     1  the ledger cannot be read
-    2  what is asked makes no sense
+    2  what is asked makes no sense, or needs calls that were dropped
     3  over the target
     """  # fmt: skip  # noqa: D301  # click's mark for text that stays as it is, not a backslash
     if as_json and as_csv:
@@ -101,6 +101,8 @@ def report(
         found = look_up(settings, question, target=aim, now=now)
     except LedgerUnavailable as error:
         _refuse(f"the ledger cannot be reached: {error}. {_WHAT_TO_DO}", FAILED)
+    except InvalidQuestion as error:  # about what was dropped, which only the ledger knows
+        _refuse(str(error), REFUSED)
     except (LedgerError, ConfigurationError) as error:
         _refuse(str(error), FAILED)
     _write(found, as_json=as_json, as_csv=as_csv)
@@ -134,7 +136,7 @@ def show_report(
         now: another moment than this one, for a simulation.
 
     Raises:
-        InvalidQuestion: for a period, a dimension or a service that there is not.
+        InvalidQuestion: for a period, a dimension or a service that there is not, or for calls that were dropped.
         LedgerError: when the ledger cannot be read.
     """
     now = now or datetime.now(UTC)
@@ -164,6 +166,7 @@ def look_up(
         drainer: of this process, if it meters; otherwise only journals of processes that are gone are drained.
 
     Raises:
+        InvalidQuestion: for sums of calls that were dropped.
         LedgerError: when it cannot be read.
     """
     # Connected before anything is drained: a database that is away is told at once, and once.
@@ -221,7 +224,7 @@ def _draining(settings: Settings, drainer: Drainer | None) -> Iterator[bool]:
     if drainer is not None:
         yield not drainer.flush(_FLUSH_S)
         return
-    adopting = Drainer(_NoJournal(), settings)
+    adopting = Drainer(_NoJournal(), settings, keeps=False)
     try:
         yield not adopting.flush(_FLUSH_S)
     finally:

@@ -15,7 +15,7 @@ from costspan.usage import Status
 
 __all__ = ["Entry", "Statement", "answer", "known_cost", "session_costs", "state"]
 
-_TIMES = (Dimension.DAY, Dimension.HOUR)
+_TIMES = (Dimension.HOUR, Dimension.DAY, Dimension.WEEK, Dimension.MONTH)
 
 
 @dataclass(frozen=True, slots=True)

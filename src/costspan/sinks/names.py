@@ -22,6 +22,17 @@ JOURNAL_AGE = "costspan_journal_oldest_age_seconds"
 INTERNAL_ERRORS = "costspan_internal_errors"
 LABELS_OVERFLOWED = "costspan_labels_overflowed"
 
+# From the ledger, by `costspan serve`: what a calendar day or month cost no counter of a process can say.
+SPEND_TODAY = "costspan_spend_today_usd"
+SPEND_MONTH = "costspan_spend_month_usd"
+SPEND_TRAILING_HOUR = "costspan_spend_trailing_hour_usd"
+SPEND_PROJECTED_TODAY = "costspan_spend_projected_today_usd"
+BUDGET = "costspan_budget_usd"
+UNPRICED_TODAY = "costspan_unpriced_calls_today"
+LEDGER_LAST_SUCCESS = "costspan_ledger_last_success_timestamp_seconds"
+LEDGER_QUERY_FAILED = "costspan_ledger_query_failed"
+LEDGER_QUERY_DURATION = "costspan_ledger_query_duration_seconds"
+
 # Span attributes. The first three are proposed to the GenAI conventions (semantic-conventions-genai PR 443); they are
 # floats, as OTel has no decimal, so the exact amount stands beside them as a string.
 COST_AMOUNT = "gen_ai.usage.cost.amount"

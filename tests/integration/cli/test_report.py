@@ -63,7 +63,15 @@ def test_six_hundred_calls_add_up_exactly(ask, seed):
     seed(events)
     truth = Decimal(sum(event.cost_pico for event in events)).scaleb(-12)
 
-    for by in ("day,service", "model", "feature,session", "hour", "tenant,provider,operation,status,user"):
+    for by in (
+        "day,service",
+        "model",
+        "feature,session",
+        "hour",
+        "week,model",
+        "month",
+        "tenant,provider,operation,status,user",
+    ):
         found = ask(*MONTH, "--by", by, "--json").json
 
         assert found["total"]["cost_usd"] == truth, by
@@ -105,6 +113,31 @@ def test_a_week_in_which_the_clocks_go_back(ask, seed):
     assert days["total"]["cost_usd"] == 169 * Decimal("0.00135")
     assert len(hours["rows"]) == 169
     assert {"2026-10-25T02:00+02:00", "2026-10-25T02:00+01:00"} < {row["hour"] for row in hours["rows"]}
+
+
+def test_weeks_come_in_their_order_and_by_their_mondays(ask, seed):
+    """The first week of a month is named by a Monday before it, as a month of a week is by its first day."""
+    seed([call(at(1)), call(at(2)), call(at(8, 23)), call(at(9))])
+
+    weeks = ask(*MONTH, "--by", "week", "--json").json
+    months = ask("--period", "week", "--date", "2026-11-01", "--by", "month,week", "--csv")
+
+    assert [(row["week"], row["calls"]) for row in weeks["rows"]] == [
+        ("2026-10-26", 1), ("2026-11-02", 2), ("2026-11-09", 1),
+    ]  # fmt: skip
+    assert [line.split(",")[:3] for line in months.out.splitlines()[1:]] == [["2026-11-01", "2026-10-26", "1"]]
+
+
+def test_what_was_dropped_is_refused_with_the_day_from_which_it_can_be_asked(ask, seed, ledger):
+    """Code 2, and nothing printed that could be taken for an answer; what sums still tell is answered."""
+    seed([call(at(2)), call(at(3))])
+    ledger.retain(date(2026, 11, 3))
+
+    refused, answered = ask(*MONTH, "--by", "session"), ask(*MONTH, "--by", "day", "--json")
+
+    assert (refused.code, refused.out) == (2, "")
+    assert "from 2026-11-03 on" in refused.err
+    assert [row["day"] for row in answered.json["rows"]] == ["2026-11-02", "2026-11-03"]
 
 
 def test_a_tenant_sees_its_own(ask, seed):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from costspan.cli.question import ask
+from costspan.cli.question import ask, dimensions
 from costspan.cli.statement import known_cost
 from costspan.usage import Status
 
@@ -44,6 +46,16 @@ def test_days_come_in_their_order(november, row, stated):
         ("2026-11-09", "openai"),
         ("2026-11-10", "openai"),
     ]
+
+
+@pytest.mark.parametrize("unit", ["day", "week", "month"])
+def test_every_unit_of_time_is_in_its_order(november, row, stated, unit):
+    """A week that cost less is not further down."""
+    rows = [row(cost=cost, **{unit: date(2026, 11, day)}) for day, cost in ((16, "9"), (2, "1"), (9, "2"))]
+
+    found = stated(replace(november, by=dimensions(unit)), *rows)
+
+    assert [entry.key for entry in found.entries] == [("2026-11-02",), ("2026-11-09",), ("2026-11-16",)]
 
 
 def test_the_most_expensive_comes_first_where_there_is_no_time(row, stated):
