@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from costspan.hooks.exchange import Exchange
+from costspan.hooks.stream import awatched, watched
 from costspan.hooks.tee import Tee
 
 __all__ = ["read", "wrap"]
@@ -59,11 +60,12 @@ class _Body:
         return getattr(self._inner, name)
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._inner) if self._exchange.by_events else self._teed(self._tee())
+        chunks = iter(self._inner)
+        return chunks if self._exchange.by_events else watched(chunks, self._exchange, self._tee())
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         chunks: AsyncIterator[bytes] = self._inner.__aiter__()
-        return chunks if self._exchange.by_events else self._ateed(chunks, self._tee())
+        return chunks if self._exchange.by_events else awatched(chunks, self._exchange, self._tee())
 
     def close(self) -> None:
         self._exchange.drop()
@@ -83,20 +85,3 @@ class _Body:
 
     def _tee(self) -> Tee:
         return Tee(self._exchange, self._headers, self._family)
-
-    def _teed(self, tee: Tee) -> Iterator[bytes]:
-        for chunk in self._inner:
-            tee.feed(chunk)
-            yield chunk
-        tee.end()
-
-    async def _ateed(self, chunks: AsyncIterator[bytes], tee: Tee) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in chunks:
-                tee.feed(chunk)
-                yield chunk
-            tee.end()
-        finally:
-            close = getattr(chunks, "aclose", None)
-            if close is not None and not getattr(chunks, "ag_running", False):
-                await close()

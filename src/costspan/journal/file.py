@@ -252,7 +252,13 @@ def new_writers() -> Iterator[UUID]:
     first = (
         milliseconds << 80 | 0x7 << 76 | part << 64 | 0b10 << 62 | secrets.randbits(62 - _COUNTED_BITS) << _COUNTED_BITS
     )
-    return (UUID(int=first + number) for number in count(1))
+    # No generator: the collector would close it with a journal that it finds, and a stream found with that is yet to be
+    # settled.
+    return map(_identity, count(first + 1))
+
+
+def _identity(number: int) -> UUID:
+    return UUID(int=number)
 
 
 def later_files(path: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from uuid import UUID
 from costspan.journal.file import SUFFIX, JournalFile
 from costspan.journal.filesegment import OrphanSegment
 from costspan.journal.frame import HEADER, VERSION, file_header, read_header, salt, scan
+from costspan.journal.outage import is_spoken_for
 from costspan.journal.segment import Segment
 
 __all__ = ["adopt"]
@@ -28,13 +29,15 @@ def adopt(directory: Path) -> list[Segment]:
 
     Files of living processes are not touched. What is no journal of a known version is left alone and logged once.
     """
+    directory = Path(directory)
     found: list[Segment] = []
     try:
-        paths = sorted(path for path in Path(directory).iterdir() if path.suffix == SUFFIX)
+        paths = sorted(path for path in directory.iterdir() if path.suffix == SUFFIX)
     except FileNotFoundError:
         return []
     except OSError as error:
-        _report(Path(directory), error.strerror or str(error))
+        if not is_spoken_for(directory):  # else one cause would give two warnings
+            _report(directory, error.strerror or str(error))
         return []
     for path in paths:
         try:

@@ -7,12 +7,19 @@ import time
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
+from weakref import WeakSet
 
-__all__ = ["Outage"]
+__all__ = ["Outage", "is_spoken_for"]
 
 _log = logging.getLogger("costspan")
 #: A folder that fails and recovers in turns does not fill the application's log.
 _QUIET_SECONDS = 60.0
+_alive: WeakSet[Outage] = WeakSet()
+
+
+def is_spoken_for(directory: Path) -> bool:
+    """Whether a journal of this process writes to ``directory``, and says what is wrong with it when it fails to."""
+    return any(outage.directory == directory for outage in list(_alive))
 
 
 class Outage:
@@ -22,10 +29,11 @@ class Outage:
         self.is_on = False
         #: Messages that wait for `speak`: a log handler may be slow or meter a call itself, so never under the lock.
         self.notices: deque[tuple[int, str]] = deque()
-        self._directory = directory
+        self.directory = directory
         self._retry_seconds = retry_seconds
         self._retry_at = 0.0
         self._quiet_until: dict[str, float] = {}
+        _alive.add(self)
 
     def is_due(self) -> bool:
         """Whether to try the folder now; says so at most once in ``retry_seconds``."""
@@ -47,7 +55,7 @@ class Outage:
         self.is_on = True
         self._notice(
             "begin",
-            f"costspan: the journal in {self._directory} cannot be written ({error.strerror or error}). "
+            f"costspan: the journal in {self.directory} cannot be written ({error.strerror or error}). "
             f"Up to {room:,} calls are kept in memory, which the end of this process would lose. "
             "Make room there or make it writable; no restart is needed.",
         )
@@ -56,7 +64,7 @@ class Outage:
         """Memory is full, too."""
         self._notice(
             "drop",
-            f"costspan: the journal in {self._directory} cannot be written and memory holds {room:,} calls: "
+            f"costspan: the journal in {self.directory} cannot be written and memory holds {room:,} calls: "
             "further calls are not recorded, only counted, until there is room.",
         )
 
@@ -65,7 +73,7 @@ class Outage:
         if self.is_on:
             self.is_on = False
             message = (
-                f"costspan: the journal in {self._directory} is written again; {moved:,} calls moved from memory to it"
+                f"costspan: the journal in {self.directory} is written again; {moved:,} calls moved from memory to it"
             )
             if left:
                 message += f", {left:,} stay there until the ledger has them"

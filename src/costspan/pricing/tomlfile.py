@@ -171,13 +171,13 @@ class Row:
         return value
 
     def number(self, key: str, most: Decimal = _MAX_PRICE) -> Fraction:
-        """Return a number from 0 to ``most``, exactly; a text of digits counts as the number it writes."""
+        """Return a number from 0 to ``most``, exactly. A text is none: a number with a point is exact without quotes."""
         value = self.values.get(key)
         number = _decimal(value)
         if number is None or not number.is_finite() or not 0 <= number <= most or _places(number) > _MAX_PLACES:
-            raise self.error(
-                key, f"{key} is {_shown(value)}: allowed are numbers from 0 to {most:,}, with {_MAX_PLACES} decimals"
-            )
+            bare = ", without quotes" if isinstance(value, str) else ""
+            allowed = f"numbers from 0 to {most:,}, with {_MAX_PLACES} decimals{bare}"
+            raise self.error(key, f"{key} is {_shown(value)}: allowed are {allowed}")
         return Fraction(number) if number else Fraction(0)
 
     def percent(self, key: str) -> Fraction:
@@ -237,12 +237,9 @@ def _has(data: Any, path: Sequence[str | int]) -> bool:
 
 
 def _decimal(value: object) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
-    try:
-        return Decimal(value)
-    except (ArithmeticError, ValueError):
-        return None
+    return Decimal(value)
 
 
 def _places(number: Decimal) -> int:

@@ -334,9 +334,6 @@ def test_dropped_stream_is_partial(server, gpt, claude, kept, is_begun):
     assert [call.status for call in kept.calls] == ["partial", "partial"]
 
 
-@pytest.mark.filterwarnings(
-    "ignore:.*aiter_raw:pytest.PytestUnraisableExceptionWarning"
-)  # collected in another thread; not seen bare
 async def test_dropped_asynchronous_stream_is_partial(server, agpt, kept):
     """An asynchronous one too."""
     server.answer(chat_stream(50))

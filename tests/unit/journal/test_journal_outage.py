@@ -266,6 +266,22 @@ def test_a_file_in_place_of_the_folder(
     wait_until(lambda: "3 calls moved" in caplog.text, "the end is not told")
 
 
+def test_a_folder_that_is_none_is_one_warning(
+    make_journal: MakeJournal, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who writes to a path that is no folder, and adopts from it too, hears of it once: from the journal, with a remedy."""
+    folder.write_text("in the way")
+    journal = make_journal()
+
+    assert adopt(folder) == []
+    call(journal, 1)
+    assert adopt(folder) == []
+
+    (warning,) = warnings(caplog)
+    assert f"{folder} cannot be written" in warning
+    assert "make it writable" in warning
+
+
 def test_what_the_drainer_has_seen_does_not_move(
     make_journal: MakeJournal, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -386,3 +386,30 @@ def test_a_record_right_after_a_shutdown_begins_a_file(make_journal: MakeJournal
 
     assert journal.stats.in_memory == 0
     assert Drained().drain(adopt(folder), limit=10).numbers == [1]
+
+
+def test_a_journal_that_was_collected_with_its_last_call_takes_its_record(folder: Path) -> None:
+    """A stream that the collector found together with its journal is settled after that.
+
+    Its record found the journal's next file name gone, as a generator gave it that the collector had closed.
+    """
+
+    class Stream:
+        def __init__(self) -> None:
+            self.me = self
+            self.journal = Journal(folder)
+            self.journal.open(intent(1))
+            self.journal.shutdown()
+
+        def __del__(self) -> None:
+            dropped.append(self)
+
+    dropped: list[Stream] = []
+    Stream()
+    gc.collect()
+
+    (stream,) = dropped
+    stream.journal.close_attempt(event(1))
+    stream.journal.shutdown()
+
+    assert Drained().drain(adopt(folder), limit=10).numbers == [1]

@@ -228,6 +228,38 @@ def test_regions_of_openai(book):
     assert cost(book, "openai", "gpt-5.4", Terms(geo="eu"), input=100_000) == Decimal("0.275")
 
 
+@pytest.mark.parametrize(
+    "model",
+    ["gpt-4.1-nano", "o3", "gpt-realtime-mini", "gpt-image-1.5", "ft:gpt-4o-mini-2024-07-18:acme::id", "whisper-1"],
+)
+@pytest.mark.parametrize("region", ["us", "eu", "au", "in", "jp", "ca", "sg", "kr", "gb", "ae"])
+def test_models_before_march_2026_cost_the_same_in_every_region(book, now, model, region):
+    """An older model is priced at a regional address as it is at the global one."""
+    units = {"audio_ms": MILLION} if model == "whisper-1" else {"input": MILLION, "output": MILLION}
+
+    regional = book.quote(read(f"{region}.api.openai.com", model, **units), now)
+
+    assert regional.status is Status.PRICED
+    assert regional.cost_usd == cost(book, "openai", model, **units)
+
+
+@pytest.mark.parametrize(
+    ("host", "model", "reason"),
+    [
+        ("gb.api.openai.com", "gpt-5.4", "not for those where only storage does"),
+        ("zz.api.openai.com", "gpt-5", "geo zz"),
+        ("eu.api.openai.com", "gpt-image-2", "geo eu"),
+        ("fedramp.eu.api.openai.com", "gpt-5", "no price is known for the model"),
+    ],
+)
+def test_a_regional_price_that_is_not_published_is_none(book, now, host, model, reason):
+    """Where nobody says what a region costs, the call is not priced as if it were standard."""
+    quote = book.quote(read(host, model, input=1000, output=10), now)
+
+    assert (quote.status, quote.cost_usd) == (Status.UNPRICED, None)
+    assert reason in quote.reason
+
+
 def test_one_hour_writes_elsewhere(book):
     """A cloud that lists no price for one-hour writes charges twice the input for them, not the five-minute price."""
     name = "global.anthropic.claude-sonnet-4-20250514-v1:0"

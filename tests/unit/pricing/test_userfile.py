@@ -181,8 +181,14 @@ def test_the_version_names_the_file(contract):
 MISTAKES = [
     ("[[price]]\n" + GPT5 + "\ninptu = 1\n", 3, "unknown key 'inptu' in [[price]] (did you mean 'input'?)", "output"),
     ("[[price]]\n" + GPT5 + "\ninput = -1\n", 3, "input is -1", "from 0 to"),
-    ("[[price]]\n" + GPT5 + '\ninput = "-0.5"\n', 3, "input is '-0.5'", "from 0 to"),
+    (
+        "[[price]]\n" + GPT5 + '\ninput = "3"\n',
+        3,
+        "input is '3'",
+        "from 0 to 1,000,000, with 18 decimals, without quotes",
+    ),
     ("[[price]]\n" + GPT5 + '\ninput = "cheap"\n', 3, "input is 'cheap'", "from 0 to"),
+    ("[[discount]]\npercent = '15'\n", 2, "percent is '15'", "from 0 to 100, with 18 decimals, without quotes"),
     ("[[price]]\n" + GPT5 + "\ninput = nan\n", 3, "input is NaN", "numbers"),
     ("[[price]]\n" + GPT5 + "\ninput = inf\n", 3, "input is Infinity", "numbers"),
     ("[[price]]\n" + GPT5 + "\ninput = true\n", 3, "input is True", "numbers"),
