@@ -48,7 +48,7 @@ RELATIONS = {
     },
     "costspan_keeper": {
         "costspan.current_correction": READ,
-        **_each("tenant call_kind kind_rate retention reprice forgotten", READ | ADD),
+        **_each("tenant call_kind kind_rate retention forgotten", READ | ADD),
         **_each("call call_detail call_context natural_call quarantine", READ | REMOVE),
         **_each("call_slice correction", READ | ADD | REMOVE),
         **_each("usage_day usage_day_detail usage_correction", CHANGE),
@@ -56,6 +56,7 @@ RELATIONS = {
         "costspan.unsettled": READ | {"UPDATE (feature, session_id, user_id)"},
         # Who changed a budget and when is not for it to say.
         "costspan.budget_change": READ | {"INSERT (amount_usd, tenant_key, window)"},
+        "costspan.reprice": READ | {"INSERT (price_version, reason, since, until)"},
     },
 }
 for _role, _relations in RELATIONS.items():

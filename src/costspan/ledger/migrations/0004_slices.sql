@@ -206,12 +206,13 @@ grant select on costspan.budget_change to costspan_tenant;
 
 grant delete on costspan.call, costspan.usage_hour, costspan.call_detail, costspan.call_slice, costspan.correction to costspan_keeper;
 grant insert on
-    costspan.call_slice, costspan.usage_day, costspan.usage_day_detail, costspan.retention, costspan.reprice,
+    costspan.call_slice, costspan.usage_day, costspan.usage_day_detail, costspan.retention,
     costspan.correction, costspan.usage_correction,
     costspan.tenant, costspan.call_kind, costspan.kind_rate  -- a budget may be set before the first call; prices make kinds
 to costspan_keeper;
--- Who changed a budget and when is not for it to say.
+-- Who changed a budget or repriced, and when, is not for it to say.
 grant insert (tenant_key, "window", amount_usd) on costspan.budget_change to costspan_keeper;
+grant insert (since, until, price_version, reason) on costspan.reprice to costspan_keeper;
 -- Sums move; of usage_hour it changes nothing, but a row must be locked to be moved.
 grant update on costspan.usage_day, costspan.usage_day_detail, costspan.usage_correction, costspan.usage_hour to costspan_keeper;
 grant execute on function costspan.current_tenant_key() to costspan_keeper;
