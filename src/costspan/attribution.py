@@ -78,7 +78,8 @@ def current() -> Attribution:
     here = _current.get()
     if here.tenant and here.session and here.user and here.feature:
         return here
-    received = baggage.get_all()
+    carrier = context.get_current()
+    received = baggage.get_all(carrier) if carrier else None
     if not received:
         return here
     found: dict[str, Any] = {
@@ -91,7 +92,7 @@ def current() -> Attribution:
 
 def without_baggage(carrier: context.Context) -> context.Context:
     """``carrier`` less our baggage, so that ids are not sent to the AI provider with its request's headers."""
-    for name in baggage.get_all(carrier):
+    for name in baggage.get_all(carrier) if carrier else ():
         if name.startswith(_PREFIX):
             carrier = baggage.remove_baggage(name, carrier)
     return carrier

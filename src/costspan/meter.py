@@ -10,8 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,12 +18,14 @@ import msgspec
 from costspan import attribution
 from costspan.attribution import NO_TENANT, Attribution
 from costspan.event import CallEvent, Ending, Intent, Outcome
+from costspan.guard import guard
+from costspan.pricing import Quote
 from costspan.text import clean
-from costspan.usage import Reading, Status
+from costspan.usage import INPUT_UNITS, OUTPUT_UNITS, STANDARD, Reading, Status, Unit
 
 if TYPE_CHECKING:
     from costspan.journal import Journal
-    from costspan.pricing import PriceBook, Quote
+    from costspan.pricing import PriceBook
     from costspan.sinks.otel_metrics import OtelMetrics
     from costspan.sinks.prometheus import PrometheusSink
     from costspan.sinks.spans import CallSpan
@@ -33,6 +34,11 @@ __all__ = ["Attempt", "Meter"]
 
 _EVIDENCE_LIMIT = 4096
 _json = msgspec.json.Encoder()
+_PRICING = guard("pricing")
+# Asking a member of an enum for its value takes two calls, and a property's text is made anew each time.
+_NAMES = {unit: unit.value for unit in Unit}
+_STATUSES = {status: status.value for status in Status}
+_STANDARD_KEY = STANDARD.key
 
 
 class _AttemptIds:
@@ -53,22 +59,22 @@ class _AttemptIds:
 _ids = _AttemptIds()
 
 
-@dataclass(slots=True, eq=False)
-class Attempt:
+class Attempt(msgspec.Struct, eq=False):
     """One HTTP request on its way. Ends once: whoever comes second changes nothing."""
 
-    id: bytes
-    at_ns: int
+    intent: Intent
+    """As it was announced."""
     started_ns: int
     """Monotonic; durations are measured with it."""
-    service: str
-    provider: str
-    operation: str
-    request_model: str
-    attribution: Attribution
+    tags: Mapping[str, str]
     retry: int = 0
     span: CallSpan | None = None
     has_ended: bool = False
+
+    @property
+    def id(self) -> bytes:
+        """What the journal knows it by."""
+        return self.intent.attempt
 
 
 class Meter:
@@ -118,48 +124,37 @@ class Meter:
 
         ``at_ns`` books a call that was made earlier; otherwise it is made now.
         """
-        who = self._tenanted(who if who is not None else attribution.current())
-        attempt = Attempt(
+        if who is None:
+            who = attribution.current()
+        intent = Intent(
             _ids.draw(),
             self.clock() if at_ns is None else at_ns,
-            time.monotonic_ns(),
             service,
             clean(provider),
             operation,
             clean(model or ""),
-            who,
-            retry,
-            span,
+            who.tenant or self._tenant,
+            who.session,
+            who.user,
+            who.feature,
         )
-        self.journal.open(
-            Intent(
-                attempt.id,
-                attempt.at_ns,
-                service,
-                attempt.provider,
-                operation,
-                attempt.request_model,
-                who.tenant,
-                who.session,
-                who.user,
-                who.feature,
-            )
-        )
-        return attempt
+        self.journal.open(intent)
+        return Attempt(intent, time.monotonic_ns(), who.tags, retry, span)
 
     def settle(self, attempt: Attempt, reading: Reading, *, natural_key: str = "") -> Quote | None:
         """Price ``reading``, journal it, then show it. None when the attempt had already ended."""
         if attempt.has_ended:
             return None
         attempt.has_ended = True
-        quote = self.book.quote(reading, attempt.at_ns)
-        event = self._event(attempt, reading, quote, natural_key)
+        span = attempt.span
+        quote = self._quoted(reading, attempt.intent.at_ns)
+        event = _event(attempt, reading, quote, natural_key)
         self.journal.close_attempt(event)
-        self.counters.record(event, attempt.span.exemplar if attempt.span is not None else None)
+        self.counters.record(event, span)
         if self.otel is not None:
             self.otel.record(event)
-        if attempt.span is not None:
-            attempt.span.settle(event, reading, quote)
+        if span is not None:
+            span.settle(event, reading, quote)
         self.wake()
         return quote
 
@@ -168,59 +163,68 @@ class Meter:
         if attempt.has_ended:
             return
         attempt.has_ended = True
-        self.journal.close_attempt(Ending(attempt.id, outcome.value, clean(reason)))
-        self.counters.ended(attempt.service, attempt.request_model, attempt.operation, attempt.attribution, outcome)
+        intent = attempt.intent
+        self.journal.close_attempt(Ending(intent.attempt, outcome.value, clean(reason)))
+        self.counters.ended(intent, outcome)
 
-    def _tenanted(self, who: Attribution) -> Attribution:
-        if who.tenant:
-            return who
-        return Attribution(self._tenant, who.session, who.user, who.feature, who.tags)
+    def _quoted(self, reading: Reading, at_ns: int) -> Quote:
+        """The price of ``reading``; unpriced where pricing itself fails, since it was billed and must be a row."""
+        try:
+            return self.book.quote(reading, at_ns)
+        except Exception:
+            with _PRICING:
+                raise
+        status = Status.INVALID if reading.problem else Status.UNPRICED
+        return Quote(status, (), 0, "", reading.problem or "costspan failed to price this call")
 
-    def _event(self, attempt: Attempt, reading: Reading, quote: Quote, natural_key: str) -> CallEvent:
-        quantities: dict[str, int] = {}
-        reasoning = tokens_in = tokens_out = 0
-        for portion in reading.portions:
-            usage = portion.usage
-            reasoning += usage.reasoning
-            tokens_in += usage.tokens_in
-            tokens_out += usage.tokens_out
-            for unit, quantity in usage.quantities.items():
-                quantities[unit.value] = quantities.get(unit.value, 0) + quantity
-        who = attempt.attribution
-        is_plain = quote.status is Status.PRICED
-        trace_id, span_id = attempt.span.ids if attempt.span is not None else (b"", b"")
-        return CallEvent(
-            attempt=attempt.id,
-            at_ns=attempt.at_ns,
-            duration_ms=max(0, (time.monotonic_ns() - attempt.started_ns) // 1_000_000),
-            service=reading.service,
-            provider=clean(reading.provider),
-            operation=reading.operation,
-            model=clean(reading.model),
-            request_model=attempt.request_model,
-            status=quote.status.value,
-            cost_pico=quote.cost_pico,
-            tokens_in=tokens_in,
-            tokens_out=tokens_out,
-            quantities=quantities,
-            reasoning=reasoning,
-            terms=clean(reading.terms.key),
-            price_version=quote.price_version,
-            lines=list(quote.lines),
-            tenant=who.tenant,
-            session=who.session,
-            user=who.user,
-            feature=who.feature,
-            tags=dict(who.tags),
-            trace_id=trace_id,
-            span_id=span_id,
-            response_id=clean(reading.response_id),
-            natural_key=clean(natural_key),
-            retry=attempt.retry,
-            dimensions=reading.dimensions,
-            problem="" if is_plain else clean(quote.reason),
-            evidence="" if is_plain else _evidence(reading),
-        )
+
+def _event(attempt: Attempt, reading: Reading, quote: Quote, natural_key: str) -> CallEvent:
+    intent, span, terms = attempt.intent, attempt.span, reading.terms
+    quantities: dict[str, int] = {}
+    reasoning = tokens_in = tokens_out = 0
+    for portion in reading.portions:
+        reasoning += portion.usage.reasoning
+        for unit, quantity in portion.usage.quantities.items():
+            name = _NAMES[unit]
+            quantities[name] = quantities.get(name, 0) + quantity
+            if unit in INPUT_UNITS:
+                tokens_in += quantity
+            elif unit in OUTPUT_UNITS:
+                tokens_out += quantity
+    is_plain = quote.status is Status.PRICED
+    trace_id, span_id = span.ids if span is not None else (b"", b"")
+    return CallEvent(
+        attempt=intent.attempt,
+        at_ns=intent.at_ns,
+        duration_ms=(time.monotonic_ns() - attempt.started_ns) // 1_000_000,
+        service=reading.service,
+        provider=clean(reading.provider),
+        operation=reading.operation,
+        model=clean(reading.model),
+        request_model=intent.model,
+        status=_STATUSES[quote.status],
+        cost_pico=quote.cost_pico,
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
+        quantities=quantities,
+        reasoning=reasoning,
+        terms=_STANDARD_KEY if terms is STANDARD else clean(terms.key),
+        price_version=quote.price_version,
+        lines=list(quote.lines),
+        tenant=intent.tenant,
+        session=intent.session,
+        user=intent.user,
+        feature=intent.feature,
+        tags=dict(attempt.tags),
+        trace_id=trace_id,
+        span_id=span_id,
+        response_id=clean(reading.response_id),
+        natural_key=clean(natural_key),
+        retry=attempt.retry,
+        dimensions=reading.dimensions,
+        problem="" if is_plain else clean(quote.reason),
+        evidence="" if is_plain else _evidence(reading),
+    )
 
 
 def _nothing() -> None:

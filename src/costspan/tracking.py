@@ -7,9 +7,10 @@ request, so what cannot be priced becomes a counted event that says so.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from costspan import attribution, capture
 from costspan.attribution import Attribution

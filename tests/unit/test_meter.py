@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
+from costspan import guard
 from costspan.attribution import NO_TENANT, attribute
 from costspan.event import Outcome
 from costspan.journal import Journal
@@ -136,6 +137,25 @@ def test_what_is_not_priced_keeps_its_evidence(bench):
     assert (event.status, event.cost_pico) == ("unpriced", None)
     assert "gpt-99-nova" in event.problem
     assert json.loads(event.evidence) == {"input_tokens": 450, "output_tokens": 180}
+
+
+@pytest.mark.parametrize(("problem", "status"), [("", "unpriced"), ("prompt_tokens is '-5'", "invalid")])
+def test_a_failure_of_pricing_is_a_row_all_the_same(bench, monkeypatch, problem, status):
+    """What was billed and could not be priced, by our own fault, is a row that says so; the fault is counted."""
+    monkeypatch.delenv("COSTSPAN_RAISE", raising=False)
+    monkeypatch.setattr(PriceBook, "card", lambda *_args: 1 / 0)
+    monkeypatch.setattr(PriceBook, "price_version", property(lambda _: 1 / 0))
+    faults = guard.failures.get("pricing", 0)
+
+    quote = bench.meter.settle(bench.open(), replace(READING, problem=problem))
+
+    event = bench.event
+    assert (quote.status.value, quote.cost_usd, event.status, event.cost_pico) == (status, None, status, None)
+    assert (event.tokens_in, event.tokens_out) == (450, 180)
+    assert event.problem == (problem or "costspan failed to price this call")
+    assert json.loads(event.evidence) == {"input_tokens": 450, "output_tokens": 180}
+    assert bench.journal.stats.open_intents == 0
+    assert guard.failures["pricing"] == faults + 1
 
 
 def test_impossible_numbers_are_kept_aside_never_summed(bench):

@@ -43,7 +43,8 @@ def finish_reason(shape: Shape, body: Fields) -> str:
         return reason or word_at(body, "status")
     choices = body.get("choices")
     first = choices[0] if type(choices) is list and choices else None
-    return word_at(first, "finish_reason") if isinstance(first, Mapping) else ""
+    # asking for the type first spares an abstract class's check
+    return word_at(first, "finish_reason") if type(first) is dict or isinstance(first, Mapping) else ""
 
 
 def dimensions(body: Fields, request: Mapping[str, object] | None) -> int:

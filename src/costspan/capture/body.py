@@ -1,7 +1,8 @@
 """From an answer to a `Reading`: whose usage it is, whether it is there at all, and what to say where it is not.
 
-- Usage that is there is read (`costspan.capture.anthropic`, `costspan.capture.openai`); numbers that cannot be make a
-  reading with a problem, with the evidence and without portions.
+- Usage that is there is read: by `costspan.capture.usual` where nothing is the matter with it, else field by field
+  (`costspan.capture.anthropic`, `costspan.capture.openai`). Numbers that cannot be make a reading with a problem, with the
+  evidence and without portions.
 - Usage that is missing from a whole answer is estimated from the texts, where tokens follow from a text.
 - An answer that is not whole (a cut stream, a body that nobody read, a response still at work in the background) keeps
   what the provider said of the input, and at least the output that was seen.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from costspan.capture import answer, anthropic, estimate, openai, openai_tools
+from costspan.capture import answer, anthropic, estimate, openai, openai_tools, usual
 from costspan.capture.consumption import Consumption, portion
 from costspan.capture.endpoint import Endpoint, Shape
 from costspan.capture.evidence import evidence
@@ -19,7 +20,7 @@ from costspan.capture.fields import Fields, is_nothing
 from costspan.errors import InvalidUsage
 from costspan.usage import MAX_COUNT, STANDARD, Completeness, Reading, Terms, Unit
 
-__all__ = ["read", "read_body"]
+__all__ = ["read", "read_body", "read_closely"]
 
 #: A response that has not come to its end: what it consumed is not known yet, or never will be.
 _UNFINISHED = frozenset({"queued", "in_progress", "cancelled", "failed"})
@@ -41,12 +42,15 @@ def read_body(
     fields: Fields = (
         body if type(body) is dict or isinstance(body, Mapping) else {"text": body} if type(body) is str else {}
     )
+    reading = usual.read(endpoint, fields, request=request, provider=provider or endpoint.service)
+    if reading is not None:
+        return reading
     completeness = Completeness.COMPLETE
     if is_nothing(fields.get("usage")):
         is_unread = body is None and endpoint.shape is not Shape.SPEECH
         is_cut = is_unread or answer.word_at(fields, "status") in _UNFINISHED
         completeness = Completeness.CUT if is_cut else Completeness.ESTIMATED
-    return read(endpoint, fields, request=request, provider=provider, completeness=completeness)
+    return read_closely(endpoint, fields, request=request, provider=provider, completeness=completeness)
 
 
 def read(
@@ -72,6 +76,34 @@ def read(
         tally: output items seen, where they are not in ``body``.
         is_whole: whether usage must have all of its required fields.
     """
+    if completeness is Completeness.COMPLETE and is_whole and tally is None:
+        reading = usual.read(endpoint, body, request=request, provider=provider or endpoint.service)
+        if reading is not None:
+            return reading
+    return read_closely(
+        endpoint,
+        body,
+        request=request,
+        provider=provider,
+        completeness=completeness,
+        written=written,
+        tally=tally,
+        is_whole=is_whole,
+    )
+
+
+def read_closely(
+    endpoint: Endpoint,
+    body: Fields,
+    *,
+    request: Mapping[str, object] | None,
+    provider: str,
+    completeness: Completeness,
+    written: int | None = None,
+    tally: openai_tools.ToolTally | None = None,
+    is_whole: bool = True,
+) -> Reading:
+    """Like `read`, field by field, whatever the answer looks like."""
     usage = body.get("usage")
     asked = answer.name_at(request, "model") if request is not None else ""
     asked = asked or endpoint.model

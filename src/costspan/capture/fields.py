@@ -104,7 +104,12 @@ def is_nothing(usage: object) -> bool:
     """Whether a usage was not given: absent, null, or an object in which all is null."""
     if usage is None:
         return True
-    return (type(usage) is dict or isinstance(usage, Mapping)) and all(value is None for value in usage.values())
+    if type(usage) is not dict and not isinstance(usage, Mapping):
+        return False
+    for value in usage.values():  # noqa: SIM110  # `all` makes a generator, and mostly the first value says it
+        if value is not None:
+            return False
+    return True
 
 
 def _numbers(value: object, path: str, depth: int) -> Iterator[str]:

@@ -58,14 +58,14 @@ def place(client: Any, service: str, options: Any, *, is_whole: bool) -> Call | 
         is_whole: whether the call's begin and end are seen. They are not where another library kept the SDK's unpatched
             ``request``, or where a middleware goes on after the call has returned.
     """
-    meter = active.target()
+    probe = active.probe.get()
+    meter = probe or active.meter
     if meter is None:
         return None
     endpoint = capture.endpoint(service, options.method, options.url)
     if endpoint is None:
         return None
-    with_spans = active.with_spans and active.probe.get() is None
-    return Call(meter, endpoint, client, options, is_whole=is_whole, with_spans=with_spans)
+    return Call(meter, endpoint, client, options, is_whole=is_whole, with_spans=active.with_spans and probe is None)
 
 
 class Call:
@@ -98,7 +98,8 @@ class Call:
         self.endpoint = endpoint
         self.server = provider.server(endpoint.service, client)
         body = options.json_data
-        self.model = _text(body.get("model")) if isinstance(body, Mapping) else ""
+        model = body.get("model") if type(body) is dict or isinstance(body, Mapping) else None
+        self.model = model if type(model) is str else ""
         #: Taken before the span's context strips our baggage from the request's headers.
         self.who = attribution.current()
         self.span: spans.CallSpan | None = None
@@ -216,12 +217,12 @@ class Call:
             self._attached.detach()
         if self._token is not None:
             context.detach(self._token)
-        self.unanswered(None)
-        self.has_returned = True
         is_over = True
         for exchange in self.exchanges:
             if exchange.is_open:
-                is_over = False
+                self.unanswered(None)
+                is_over = is_over and not exchange.is_open
+        self.has_returned = True
         self.exchanges.clear()
         if self.span is not None and is_over:
             self.span.finish()
@@ -236,6 +237,8 @@ class Call:
 def whole(options: Any) -> Mapping[str, object] | None:
     """Return the JSON body that ``options`` describe."""
     sent, extra = options.json_data, options.extra_json
+    if type(sent) is dict and extra is None:  # nearly always; it spares an abstract class's checks
+        return sent
     if not isinstance(sent, Mapping):
         return extra if isinstance(extra, Mapping) else None
     return {**sent, **extra} if isinstance(extra, Mapping) else sent
@@ -258,7 +261,3 @@ def _has_its_own_iteration(stream_class: Any) -> bool:
     """Whether items would reach the application by a class that knows nothing of what is hidden."""
     iteration = getattr(getattr(stream_class, "__origin__", stream_class), "__stream__", None)
     return iteration is not None and not hasattr(iteration, MARK)
-
-
-def _text(value: object) -> str:
-    return value if type(value) is str else ""

@@ -28,7 +28,7 @@ __all__ = ["KEY", "Exchange", "of", "of_request"]
 KEY = "costspan"
 #: Events after which an application may stop reading.
 _LAST = frozenset({"message_stop", "response.completed", "response.incomplete", "response.failed"})
-# Guards have no state, so one serves all.
+# Guards have no state, so one serves all. Those on the way of every call are entered only where something failed.
 _BROKE = guard("hooks.broke")
 _END = guard("hooks.end")
 _FEED = guard("hooks.feed")
@@ -175,10 +175,13 @@ class Exchange:
         attempt = self._pop()
         if attempt is not None:
             reading = None
-            with _READ:
+            try:
                 reading = capture.read_body(
                     self.endpoint, body, request=self._request, provider=self.call.server.provider
                 )
+            except Exception:
+                with _READ:
+                    raise
             self._settle(attempt, reading)
 
     def settle_response(self, response: Any) -> None:
@@ -208,9 +211,12 @@ class Exchange:
 
     def _settle(self, attempt: Attempt, reading: Reading | None) -> None:
         call = self.call
-        with _SETTLE:
+        try:
             call.meter.settle(attempt, reading if reading is not None else self._unread())
             call.has_cost = True
+        except Exception:
+            with _SETTLE:
+                raise
         self._let_go()
 
     def _unread(self) -> Reading:

@@ -32,7 +32,8 @@ __all__ = [
 ]
 
 Question = Mapping[str, object] | None
-# Guards have no state, so one serves all.
+# Guards have no state, so one serves all. On the way of every call each is entered only where something failed: a `with`
+# block costs two calls, a `try` block nothing.
 _ANSWER = guard("hooks.answer")
 _BODY = guard("hooks.body")
 _BUILD = guard("hooks.build")
@@ -50,11 +51,14 @@ _STREAM = guard("hooks.stream")
 def enter(client: Any, service: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call | None:
     """A call begins; None where it is not metered."""
     call = None
-    with _ENTER:
+    try:
         abandoned.settle_left()
         call = place(client, service, kwargs["options"] if "options" in kwargs else args[1], is_whole=True)
         if call is not None:
             call.enter(client, is_stream=bool(kwargs.get("stream")), stream_class=kwargs.get("stream_cls"))
+    except Exception:
+        with _ENTER:
+            raise
     return call
 
 
@@ -62,18 +66,21 @@ def opening(client: Any, service: str, options: Any) -> tuple[Call | None, Quest
     """A request is about to be built. Returns its call, and what is to be sent besides."""
     call: Call | None = None
     question: Question = None
-    with _BUILD:
+    try:
         call = current.get()
         if call is None:
             call = place(client, service, options, is_whole=False)
         if call is not None:
             question = call.question(client, options)
+    except Exception:
+        with _BUILD:
+            raise
     return call, question
 
 
 def built(call: Call, options: Any, request: Any, *, is_asked: bool, retries: int) -> None:
     """A request is built, and leaves next: journal the intent."""
-    with _OPEN:
+    try:
         if of(request) is not None:  # wrapped twice, by whatever chance: one attempt is one row
             return
         asked = whole(options)
@@ -87,25 +94,34 @@ def built(call: Call, options: Any, request: Any, *, is_asked: bool, retries: in
         call.show_attempt(is_stream=asked is not None and asked.get("stream") is True)
         exchange.open(max(retries, call.attempts))
         call.attempts += 1
+    except Exception:
+        with _OPEN:
+            raise
 
 
 def answered(kwargs: Mapping[str, Any]) -> Exchange | None:
     """An answer has come, whole or its beginning; None where it is not metered."""
     exchange: Exchange | None = None
-    with _ANSWER:
+    try:
         response = kwargs["response"]
         exchange = of_request(response)
         if exchange is not None:
             response.extensions[KEY] = exchange
             _receive(exchange, response, is_stream=bool(kwargs.get("stream")))
+    except Exception:
+        with _ANSWER:
+            raise
     return exchange
 
 
 def processed(exchange: Exchange, response: Any) -> None:
     """The SDK has made of the answer what the application gets."""
     if not exchange.is_streaming:
-        with _BODY:
+        try:
             exchange.settle_response(response)
+        except Exception:
+            with _BODY:
+                raise
 
 
 def refused(response: Any) -> None:
@@ -161,8 +177,11 @@ def returned(call: Call | None, token: Token[Call | None]) -> None:
     except ValueError:  # a coroutine that was carried on in another context, or closed in one
         current.set(None)
     if call is not None:
-        with _RETURNED:
+        try:
             call.returned()
+        except Exception:
+            with _RETURNED:
+                raise
 
 
 def _receive(exchange: Exchange, response: Any, *, is_stream: bool) -> None:

@@ -7,6 +7,8 @@ the process, and `increase()` misses its first value).
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
@@ -15,8 +17,8 @@ from costspan.sinks import names
 from costspan.text import clean
 
 if TYPE_CHECKING:
-    from costspan.attribution import Attribution
-    from costspan.event import CallEvent, Outcome
+    from costspan.event import CallEvent, Intent, Outcome
+    from costspan.sinks.spans import CallSpan
 
 __all__ = ["PrometheusSink"]
 
@@ -24,6 +26,9 @@ __all__ = ["PrometheusSink"]
 _SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 #: Label sets per metric, for each label value allowed: tenants x models x features that really occur together.
 _SETS_PER_VALUE = 5
+#: Seconds between two exemplars of one label set and bucket. A scrape shows the last one only, and checking each costs
+#: prometheus_client as much as counting the whole call does.
+_LINK_EVERY_S = 1.0
 _PICO = 10**12
 _Labels = tuple[str, str, str, str, str]
 
@@ -31,7 +36,7 @@ _Labels = tuple[str, str, str, str, str]
 class _Children:
     """The label children of one label set, made once: looking them up costs prometheus_client 2 us each time."""
 
-    __slots__ = ("calls", "cost", "duration", "labels", "tokens")
+    __slots__ = ("calls", "cost", "duration", "labels", "linked", "tokens")
 
     def __init__(self, sink: PrometheusSink, labels: _Labels) -> None:
         self.labels = labels
@@ -39,6 +44,18 @@ class _Children:
         self.duration = sink.duration.labels(*labels)
         self.tokens: dict[str, Counter] = {}
         self.calls: dict[str, Counter] = {}
+        self.linked = [float("-inf")] * (len(_SECONDS) + 1)
+        """By bucket, when it last got an exemplar."""
+
+    def exemplar(self, span: CallSpan, seconds: float) -> dict[str, str] | None:
+        """The link to a call's trace; None where a call of about its duration was linked a moment ago."""
+        bucket, now = bisect_left(_SECONDS, seconds), monotonic()
+        if now - self.linked[bucket] < _LINK_EVERY_S:
+            return None
+        found = span.exemplar
+        if found is not None:
+            self.linked[bucket] = now
+        return found
 
 
 class PrometheusSink:
@@ -82,14 +99,17 @@ class PrometheusSink:
             registry=registry,
         )
 
-    def record(self, event: CallEvent, exemplar: dict[str, str] | None) -> None:
-        """Count a settled call. ``exemplar`` links its cost and duration to a sampled trace."""
-        children = self._of(event.service, event.model, event.operation, event.tenant, event.feature)
+    def record(self, event: CallEvent, span: CallSpan | None) -> None:
+        """Count a settled call. Where ``span`` is sampled, an exemplar links cost and duration to it."""
+        labels = (event.service, event.model, event.operation, event.tenant, event.feature)
+        children = self._children.get(labels) or self._admit(labels)
         status = children.calls.get(event.status)
         if status is None:
             status = children.calls[event.status] = self.calls.labels(*children.labels, event.status)
         status.inc()
-        children.duration.observe(event.duration_ms / 1000, exemplar)
+        seconds = event.duration_ms / 1000
+        exemplar = children.exemplar(span, seconds) if span is not None else None
+        children.duration.observe(seconds, exemplar)
         if event.cost_pico:
             children.cost.inc(event.cost_pico / _PICO, exemplar)
         for unit, quantity in event.quantities.items():
@@ -101,9 +121,9 @@ class PrometheusSink:
                 counter = children.tokens[unit] = self.tokens.labels(*children.labels, kind)
             counter.inc(quantity)
 
-    def ended(self, service: str, model: str, operation: str, who: Attribution, outcome: Outcome) -> None:
+    def ended(self, intent: Intent, outcome: Outcome) -> None:
         """Count an attempt that ended without usage."""
-        children = self._of(service, model, operation, who.tenant, who.feature)
+        children = self._admit((intent.service, intent.model, intent.operation, intent.tenant, intent.feature))
         self.calls.labels(*children.labels, outcome.value).inc()
 
     def cache(self, cache: object, result: str, avoided_pico: int = 0) -> None:
@@ -126,13 +146,8 @@ class PrometheusSink:
         ):
             self.registry.unregister(metric)
 
-    def _of(self, service: str, model: str, operation: str, tenant: str, feature: str) -> _Children:
-        labels = (service, model, operation, tenant, feature)
-        known = self._children.get(labels)
-        return known if known is not None else self._admit(labels)
-
     def _admit(self, labels: _Labels) -> _Children:
-        """Find or make the children of labels seen for the first time, within the caps."""
+        """Find the children of these labels, or make them within the caps."""
         with self._lock:
             service, model, operation, tenant, feature = map(self._capped, names.CALL_LABELS, labels)
             bounded = (service, model, operation, tenant, feature)

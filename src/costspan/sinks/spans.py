@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CallSpan", "begin", "enclosing"]
 
+Attributes = dict[str, str | int | float | list[str]]
+
 #: Operations of one model call. A cost on `invoke_agent` or `execute_tool` would be counted again by its children.
 _INFERENCE = frozenset({"chat", "text_completion", "generate_content", "embeddings", "completion", "embedding"})
 #: Scopes that make one span per model call, some of which set their attributes only at its end.
@@ -39,6 +41,7 @@ _INTERNAL_OPERATIONS = ("invoke_agent", "execute_tool", "create_agent", "invoke_
 # Suppression keys of OpenTelemetry: `suppress_instrumentation()` sets them. They stop the span, never the metering.
 _SUPPRESS = ("suppress_instrumentation", "suppress_language_model_instrumentation")
 
+_PICO = 10**12
 _tracer = trace.get_tracer("costspan", __version__)
 
 
@@ -80,17 +83,17 @@ class CallSpan:
         """Put the cost on the span; the usage too where the span is ours. A span that has ended stays as it is."""
         if not self.span.is_recording():
             return
-        attributes: dict[str, str | int | float | tuple[str, ...]] = {
+        attributes: Attributes = {
             names.STATUS: event.status,
             names.PRICE_VERSION: event.price_version,
             names.TENANT: event.tenant,
         }
-        cost = quote.cost_usd
-        if cost is not None:
-            attributes[names.COST_AMOUNT] = float(cost)
+        pico = event.cost_pico
+        if pico is not None and not quote.is_cut:
+            attributes[names.COST_AMOUNT] = pico / _PICO
             attributes[names.COST_CURRENCY] = "USD"
             attributes[names.COST_SOURCE] = "local"
-            attributes[names.EXACT_COST] = format(cost, "f")
+            attributes[names.EXACT_COST] = _exact(pico)
         if event.session:
             attributes[names.SESSION] = event.session
         if event.user:
@@ -101,7 +104,7 @@ class CallSpan:
             attributes[names.PROBLEM] = event.problem
         if self.is_own:
             _describe(attributes, event, reading)
-        self.span.set_attributes(attributes)
+        self.span.set_attributes(attributes)  # at once: each call takes a lock, and checks whether the span has ended
 
     def fail(self, error: BaseException) -> None:
         """Mark our own span as failed. The error's text may hold content, so only its type is kept."""
@@ -115,9 +118,9 @@ class CallSpan:
             self.span.end()
 
 
-def enclosing() -> CallSpan | None:
-    """Return the current span, where it is an inference span that carries no cost yet."""
-    current = trace.get_current_span()
+def enclosing(carrier: context.Context | None = None) -> CallSpan | None:
+    """Return the span of ``carrier`` (this context's own), where it is an inference span that carries no cost yet."""
+    current = trace.get_current_span(carrier)
     return CallSpan(current, is_own=False) if current.is_recording() and _is_inference(current) else None
 
 
@@ -125,11 +128,14 @@ def begin(
     *, provider: str, operation: str, model: str, stream: bool, address: str = "", port: int | None = None
 ) -> CallSpan | None:
     """Return the span this call's cost belongs on: the current inference span, else a new ``{operation} {model}``."""
-    if any(context.get_value(key) for key in _SUPPRESS):
-        return None
-    current = enclosing()
-    if current is not None:
-        return current
+    carrier = context.get_current()  # once, and handed on: the SDK alone would look it up four times
+    if carrier:  # empty, it has no span and suppresses nothing
+        for key in _SUPPRESS:
+            if carrier.get(key):
+                return None
+        current = enclosing(carrier)
+        if current is not None:
+            return current
     attributes: dict[str, str | int | bool] = {
         names.OPERATION: operation,
         names.PROVIDER: provider,
@@ -141,8 +147,14 @@ def begin(
         attributes[names.SERVER_ADDRESS] = address
         if port is not None:
             attributes[names.SERVER_PORT] = port
-    span = _tracer.start_span(f"{operation} {model}", kind=SpanKind.CLIENT, attributes=attributes)
+    span = _tracer.start_span(f"{operation} {model}", context=carrier, kind=SpanKind.CLIENT, attributes=attributes)
     return CallSpan(span, is_own=True)
+
+
+def _exact(pico: int) -> str:
+    """Dollars in full, as ``format(quote.cost_usd, "f")`` has them. Without a Decimal, whose code nothing else keeps warm."""
+    whole, places = divmod(pico, _PICO)
+    return f"{whole}.{places:012d}".rstrip("0") if places else str(whole)
 
 
 def _is_inference(span: Span) -> bool:
@@ -159,21 +171,24 @@ def _is_inference(span: Span) -> bool:
     return scope.startswith(_SCOPES) and not name.startswith(_INTERNAL_OPERATIONS)
 
 
-def _describe(attributes: dict[str, str | int | float | tuple[str, ...]], event: CallEvent, reading: Reading) -> None:
+def _describe(attributes: Attributes, event: CallEvent, reading: Reading) -> None:
     attributes[names.RESPONSE_MODEL] = event.model
     attributes[names.INPUT_TOKENS] = event.tokens_in
     attributes[names.OUTPUT_TOKENS] = event.tokens_out
-    quantities = event.quantities
-    read = quantities.get("cache_read_tokens", 0)
-    written = sum(quantity for unit, quantity in quantities.items() if unit.startswith("cache_write"))
-    optional = {
-        names.CACHE_READ_TOKENS: read,
-        names.CACHE_WRITE_TOKENS: written,
-        names.REASONING_TOKENS: event.reasoning,
-        names.DIMENSIONS: event.dimensions,
-    }
-    attributes.update((name, number) for name, number in optional.items() if number)
+    written = 0
+    for unit, quantity in event.quantities.items():
+        if unit == "cache_read_tokens":
+            attributes[names.CACHE_READ_TOKENS] = quantity
+        elif unit.startswith("cache_write"):
+            written += quantity
+    if written:
+        attributes[names.CACHE_WRITE_TOKENS] = written
+    if event.reasoning:
+        attributes[names.REASONING_TOKENS] = event.reasoning
+    if event.dimensions:
+        attributes[names.DIMENSIONS] = event.dimensions
     if event.response_id:
         attributes[names.RESPONSE_ID] = event.response_id
     if reading.finish_reason:
-        attributes[names.FINISH_REASONS] = (reading.finish_reason,)
+        # A list, of which OpenTelemetry makes a tuple: its check of a tuple goes through an abstract class's slow way.
+        attributes[names.FINISH_REASONS] = [reading.finish_reason]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
 
+from costspan.sinks import prometheus
 from costspan.sinks.prometheus import PrometheusSink
+from costspan.sinks.spans import CallSpan
 from costspan.text import clean
 from samples import call
 
@@ -79,14 +84,49 @@ def test_a_million_names_stay_a_bounded_number_of_series(sink, registry):
     assert registry.get_sample_value("costspan_labels_overflowed_total", {"label": "tenant"}) == 195
 
 
+def traced():
+    """A sampled span, and its trace id as an exposition shows it."""
+    span = CallSpan(TracerProvider().get_tracer("a.test").start_span("chat"), is_own=True)
+    return span, span.ids[0].hex()
+
+
+def linked(registry, trace):
+    """The names of the series that link to a trace."""
+    return {line.partition("{")[0] for line in openmetrics(registry).decode().splitlines() if trace in line}
+
+
 def test_cost_and_duration_link_to_the_trace(sink, registry):
     """An exemplar carries the trace id of a sampled span."""
-    sink.record(call(), {"trace_id": "ab" * 16, "span_id": "cd" * 8})
+    span, trace = traced()
 
-    exposition = openmetrics(registry).decode()
-    linked = [line for line in exposition.splitlines() if "ab" * 16 in line]
-    assert any(line.startswith("costspan_cost_usd_total") for line in linked)
-    assert any(line.startswith("costspan_call_duration_seconds_bucket") for line in linked)
+    sink.record(call(), span)
+
+    assert linked(registry, trace) == {"costspan_cost_usd_total", "costspan_call_duration_seconds_bucket"}
+
+
+def test_a_burst_of_alike_calls_links_to_its_first(sink, registry):
+    """Within a second another call of about the same duration changes no link; one that took longer has its own."""
+    (first, one), (second, two), (slow, three) = traced(), traced(), traced()
+
+    sink.record(call(duration_ms=420), first)
+    sink.record(call(duration_ms=430), second)
+    sink.record(call(duration_ms=9000), slow)
+
+    assert linked(registry, two) == set()
+    assert linked(registry, one) == {"costspan_call_duration_seconds_bucket"}
+    assert linked(registry, three) == {"costspan_cost_usd_total", "costspan_call_duration_seconds_bucket"}
+
+
+def test_a_link_is_renewed_after_a_second(sink, registry, monkeypatch):
+    """What a scrape shows is at most a second older than the last call of its kind."""
+    (first, _), (second, two) = traced(), traced()
+    sink.record(call(), first)
+    later = monotonic() + 1.5
+    monkeypatch.setattr(prometheus, "monotonic", lambda: later)
+
+    sink.record(call(), second)
+
+    assert linked(registry, two) == {"costspan_cost_usd_total", "costspan_call_duration_seconds_bucket"}
 
 
 def test_cache_results_and_savings_are_counted_apart(sink, registry):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry import baggage, context, trace
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.trace import TracerProvider
@@ -103,6 +105,35 @@ def test_other_spans_stay_without_a_cost(exporter, attributes):
     assert (ours.name, outer.name) == ("chat claude-3-5-haiku-latest", "outer")
     assert ours.parent.span_id == outer.context.span_id
     assert "costspan.cost.usd" not in outer.attributes
+
+
+@given(st.one_of(st.integers(0, 10**18), st.integers(0, 10**7), st.integers(0, 10**6).map(lambda usd: usd * 10**12)))
+def test_an_amount_on_a_span_is_the_quotes_own(pico):
+    """To the last digit as a text, without exponent or trailing zeros, and as the nearest float."""
+    quote = Quote(Status.PRICED, (), pico, "test")
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    span = spans.CallSpan(provider.get_tracer("a.test").start_span("chat"), is_own=True)
+
+    span.settle(call(cost_pico=quote.cost_pico), READING, quote)
+    span.finish()
+
+    (finished,) = exporter.get_finished_spans()
+    assert finished.attributes["costspan.cost.usd"] == format(quote.cost_usd, "f")
+    assert finished.attributes["gen_ai.usage.cost.amount"] == float(quote.cost_usd)
+
+
+def test_the_certain_part_of_a_cut_answer_is_no_amount(exporter):
+    """A lower bound is not what the call cost, and a backend that sums spans would take it for that."""
+    span = begin()
+    span.settle(call(status="partial", problem="cut"), READING, Quote(Status.PARTIAL, LINES, 1, "test", "cut", True))
+    span.finish()
+
+    (finished,) = exporter.get_finished_spans()
+    assert finished.attributes["costspan.status"] == "partial"
+    assert "gen_ai.usage.cost.amount" not in finished.attributes
+    assert "costspan.cost.usd" not in finished.attributes
 
 
 def test_an_unknown_cost_is_absent_not_zero(exporter):
