@@ -41,9 +41,10 @@ types: .venv/ready  ## strict typing of the package and of its users' view
 reliability: setup  ## kill loops and outages at full length (about ten minutes)
 	$(BIN)/pytest -m reliability tests/reliability
 
-bench: .venv/ready  ## what costspan costs: ratios to the bare SDK and to the floor
+bench: .venv/ready  ## what costspan costs: ratios to the bare SDK, to the floor, and to the naive table
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/ledger.py
 
 clean:  ## remove the virtual environments and everything generated
 	rm -rf .venv .venv-floor .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* dist build

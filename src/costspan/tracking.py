@@ -90,8 +90,8 @@ def track(
     with guard("track"):
         service = service or _service(model)
         reading = capture.from_usage(usage, model, service=service, operation=operation)
-        if at is not None and not _FIRST_YEAR <= at.year <= _LAST_YEAR:
-            problem = f"at is {at.isoformat()}: allowed are the years {_FIRST_YEAR} to {_LAST_YEAR}"
+        if at is not None and not (isinstance(at, datetime) and _FIRST_YEAR <= at.year <= _LAST_YEAR):
+            problem = f"at is {str(at)[:40]}: allowed is a datetime of the years {_FIRST_YEAR} to {_LAST_YEAR}"
             reading, at = replace(reading, portions=(), problem=reading.problem or problem), None
         with attribution.attribute(tenant=tenant, session=session, user=user, feature=feature, tags=tags) as who:
             return _record(reading, who, at)

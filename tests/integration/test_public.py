@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import openai
@@ -285,6 +285,16 @@ def test_a_call_of_an_impossible_year_is_kept_aside(metering):
 
     assert quote.status is Status.INVALID
     assert "2015 to 2099" in quote.reason
+    assert costspan.get_daily_costs("acme").total.invalid == 1
+
+
+@pytest.mark.parametrize("at", ["2026-11-21", 1_795_000_000, date(2026, 11, 21)])
+def test_a_call_whose_moment_is_none_is_kept_aside(metering, at):
+    """What is no datetime loses no call: it is booked now, as invalid, with what is allowed."""
+    quote = costspan.track({"input_tokens": 1}, HAIKU, tenant="acme", at=at)
+
+    assert quote.status is Status.INVALID
+    assert "allowed is a datetime" in quote.reason
     assert costspan.get_daily_costs("acme").total.invalid == 1
 
 

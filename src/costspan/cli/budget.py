@@ -207,7 +207,7 @@ def print_history(
         return
     console = _console()
     if not changes:
-        table.say(console, "No budget was ever changed.")
+        table.say(console, f"No budget {'' if whom is None else f'of {whom} '}was ever changed.")
         return
     shown = Table(box=SIMPLE, pad_edge=False)
     for head in ("changed", "tenant", "budget", "by login"):

@@ -98,7 +98,9 @@ def scope_of(
     start = _moment("--since", since, zone)
     end = datetime.now(UTC) if until is None else _moment("--until", until, zone)
     if end <= start:
-        raise InvalidQuestion(f"the range ends at {end.isoformat()}, before it begins at {start.isoformat()}")
+        raise InvalidQuestion(
+            f"the range ends at {end.isoformat()}: it must end after it begins, at {start.isoformat()}"
+        )
     return Scope(
         since=start,
         until=end,

@@ -211,8 +211,9 @@ class Repricer:
         except ValueError as error:
             raise LedgerError(f"call {row.id} cannot be priced again: {error}") from error
         status, cost_pico = quote.status.value, quote.cost_pico
-        if status == kind_now.status and cost_pico == row.cost_now:
-            if status == Status.UNPRICED:
+        is_impossible = row.cost_now is None and quote.status is Status.INVALID
+        if is_impossible or (status == kind_now.status and cost_pico == row.cost_now):
+            if kind_now.status == Status.UNPRICED:
                 tally.stays_unpriced(kind_now, quote.reason)
         elif _loses(call, row, kind_now, quote):
             tally.keeps(kind_now, quote.reason)

@@ -141,6 +141,7 @@ def test_the_history_tells_who_changed_what(budget, environment, ledger):
     budget("set", "acme", "25/day")
     budget("set", "--default", "100/month")
     budget("unset", "acme", "day")
+    assert budget("history", "globex").out == "No budget of globex was ever changed.\n"
 
     everything = budget("history", "--json").json
     shown = budget("history", "acme").out.splitlines()

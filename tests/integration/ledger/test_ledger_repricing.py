@@ -353,6 +353,19 @@ def test_what_stays_unpriced_is_told_with_its_reason(store, shop, repricer):
     assert (found.total.calls, found.total.changed, found.newly_priced) == (3, 0, 0)
 
 
+def test_a_price_that_makes_a_call_impossible_is_none(store, shop, repricer, rows):
+    """An unpriced call that would cost millions stays unpriced, with that reason: it never had a price to lose."""
+    store(shop.call(**of("llama-9", input=10**9)))
+    dear = LEARNT.replace("input = 2.00", "input = 999999")
+    assert dear != LEARNT
+
+    found = repricer(book(dear)).reprice(ALL)
+
+    assert (found.corrections, found.kept) == (0, ())
+    assert ["impossible" in remark.reason for remark in found.unpriced] == [True]
+    assert rows.one("select count(*) from costspan.correction") == 0
+
+
 def test_calls_that_were_dropped_are_left_alone(store, shop, repricer, rows):
     """Before the day since which calls are kept nothing is corrected, also not the calls that came too late to be dropped."""
     store(shop.call(**of("llama-9")), shop.call(DAY + timedelta(days=2), **of("llama-9")))
