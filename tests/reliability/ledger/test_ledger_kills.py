@@ -81,12 +81,15 @@ class Watched:
 
 def kill_server(folder: Path, url: str, is_writing: threading.Event, chance: random.Random) -> bool:
     """Kill the postmaster and every process of it, and say whether a batch was being written."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        processes = [pid for (pid,) in connection.execute("select pid from pg_stat_activity").fetchall()]
+    with psycopg.connect(url, autocommit=True):
         postmaster = embedded.status(folder).pid
+        assert postmaster is not None
         assert is_writing.wait(60)
         time.sleep(chance.random() * 0.02)
         was_writing = is_writing.is_set()
+        # Stopped first, so that it starts none meanwhile: one that is left alone may wait for ever for a lock of the dead.
+        os.kill(postmaster, signal.SIGSTOP)
+        processes = map(int, Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split())
         for process in (postmaster, *processes):
             try:
                 os.kill(process, signal.SIGKILL)
