@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from operator import attrgetter
 from typing import NamedTuple
 
 from costspan.event import CallEvent
@@ -50,7 +49,7 @@ class Corrections:
         self.appended = self.overtaken = 0
         self.reprice_id: int | None = None
         self._database = database
-        self._dictionary = _Kinds()
+        self._dictionary = Dictionary()
         self._sql = queries("reprice")
         self._run = {"since": scope.since, "until": scope.until, "price_version": price_version, "reason": reason}
 
@@ -68,6 +67,7 @@ class Corrections:
                 if run is None:
                     run = cursor.execute(self._sql["begin_run"], self._run).fetchall()[0][0]
                 kinds = self._dictionary.learn_kinds(cursor, events)
+                self._dictionary.learn_rates(cursor, list(zip(events, kinds, strict=True)))
                 rows = list(map(_row, batch, events, kinds))
                 values = {"reprice_id": run, "corrections": as_json(rows)}
                 appended = cursor.execute(self._sql["add_corrections"], values).rowcount
@@ -77,19 +77,6 @@ class Corrections:
         self.reprice_id = run
         self.appended += appended
         self.overtaken += len(batch) - appended
-
-
-class _Kinds(Dictionary):
-    """Only what was called: for whom it was is in the call, and stays."""
-
-    def learn_kinds(self, cursor: Cursor, events: Sequence[CallEvent]) -> list[Kind]:
-        """Return the kind of each event, after adding those that are new, with their rates."""
-        keys = [_key(event) for event in events]
-        self.learn_tenants(cursor, {event.tenant for event in events})
-        self._learn_kinds(cursor, set(keys) - self._kinds.keys())
-        kinds = [self._kinds[key] for key in keys]
-        self.learn_rates(cursor, list(zip(events, kinds, strict=True)))
-        return kinds
 
 
 def _event(item: PricedAgain) -> CallEvent:
@@ -146,17 +133,3 @@ def _row(item: PricedAgain, event: CallEvent, kind: Kind) -> dict[str, object]:
 def _cache_write(call: StoredCall) -> int:
     writes = (call.cache_write_5m, call.cache_write_1h, call.cache_write_30m, call.cache_write_12h)
     return sum(write or 0 for write in writes)
-
-
-_key = attrgetter(
-    "tenant",
-    "service",
-    "provider",
-    "operation",
-    "model",
-    "request_model",
-    "terms",
-    "price_version",
-    "dimensions",
-    "status",
-)

@@ -6,11 +6,11 @@ A remembered number must be one that was committed, so whoever rolls back forget
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -25,6 +25,7 @@ KindKey = tuple[Any, ...]
 #: Tenant, and then the columns of call_context; the sorted tags only where there are any.
 ContextKey = tuple[Any, ...]
 Key = TypeVar("Key", KindKey, ContextKey)
+Number = TypeVar("Number")
 
 _KIND_COLUMNS = (
     "service",
@@ -87,21 +88,15 @@ class Dictionary:
 
         Tenants before kinds before contexts, each sorted: two writers with the same news never wait in a circle.
         """
+        kinds = self.learn_kinds(cursor, events)
         if len(self._contexts) > _REMEMBERED:
             self._contexts.clear()
-        kind_keys, context_keys = list(map(_kind_of, events)), list(map(_context_of, events))
-        # Looked up before it is asked what is missing: hashing these tuples is most of the work, and mostly none is.
-        kinds, contexts = list(map(self._kinds.get, kind_keys)), list(map(self._contexts.get, context_keys))
-        is_news = None in kinds, None in contexts
-        if any(is_news):
-            self.learn_tenants(cursor, {event.tenant for event in events})
-        if is_news[0]:
-            self._learn_kinds(cursor, set(kind_keys) - self._kinds.keys())
-            kinds = [self._kinds[key] for key in kind_keys]
-        if is_news[1]:
-            self._learn_contexts(cursor, set(context_keys) - self._contexts.keys())
-            contexts = [self._contexts[key] for key in context_keys]
-        return [kind for kind in kinds if kind is not None], [number for number in contexts if number is not None]
+        keys = list(map(_context_of, events))
+        return kinds, _looked_up(self._contexts, keys, lambda new: self._add_contexts(cursor, new))
+
+    def learn_kinds(self, cursor: Cursor, events: Sequence[CallEvent]) -> list[Kind]:
+        """Return the kind of each event, after adding tenants and kinds that are new. Every event names its tenant."""
+        return _looked_up(self._kinds, list(map(_kind_of, events)), lambda new: self._add_kinds(cursor, new))
 
     def learn_tenants(self, cursor: Cursor, tenants: Iterable[str]) -> None:
         """Make sure that ``tenants`` are known."""
@@ -128,14 +123,15 @@ class Dictionary:
             cursor.execute(self._sql["add_rates"], {"rates": as_json([new[key] for key in sorted(new)])})
             self._recall_rates(cursor, touched)
 
-    def _learn_kinds(self, cursor: Cursor, keys: Iterable[KindKey]) -> None:
+    def _add_kinds(self, cursor: Cursor, keys: Collection[KindKey]) -> None:
+        self.learn_tenants(cursor, {key[0] for key in keys})
         found = {
             kind_id: self._kinds.setdefault(key, Kind(kind_id, self.tenants[key[0]], tenant=key[0]))
             for key, kind_id in self._numbers(cursor, "learn_kinds", keys, _KIND_COLUMNS)
         }
         self._recall_rates(cursor, found)
 
-    def _learn_contexts(self, cursor: Cursor, keys: Iterable[ContextKey]) -> None:
+    def _add_contexts(self, cursor: Cursor, keys: Collection[ContextKey]) -> None:
         self._contexts.update(self._numbers(cursor, "learn_contexts", keys, _CONTEXT_COLUMNS))
 
     def _numbers(
@@ -158,6 +154,18 @@ class Dictionary:
         rows = cursor.execute(self._sql["find_rates"], {"kinds": list(kinds)}).fetchall()
         for kind_id, unit, model, rate_atto, layer in rows:
             kinds[kind_id].rates[unit] = (model, int(rate_atto), layer)
+
+
+def _looked_up(known: dict[Key, Number], keys: list[Key], add: Callable[[set[Key]], None]) -> list[Number]:
+    """What is ``known`` by each key, after ``add`` was asked for those that are not.
+
+    Looked up before it is asked what is missing: hashing these tuples is most of the work, and mostly none is.
+    """
+    found = list(map(known.get, keys))
+    if None not in found:
+        return cast("list[Number]", found)
+    add({key for key, number in zip(keys, found, strict=True) if number is None})
+    return [known[key] if number is None else number for key, number in zip(keys, found, strict=True)]
 
 
 def _context_of(event: CallEvent) -> ContextKey:
