@@ -47,6 +47,15 @@ class Postmaster:
         if pid is not None and _works_in(pid, self.home.data):
             os.kill(pid, signal.SIGINT)
 
+    def kill_orphans(self) -> None:
+        """End what a server that is dead left behind: processes that wait for ever for what a dead one held. Linux only."""
+        if self.is_alive or sys.platform != "linux":
+            return
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and _works_in(int(entry.name), self.home.data) and _is_postgres(entry):
+                with suppress(ProcessLookupError):
+                    os.kill(int(entry.name), signal.SIGKILL)
+
     def forget_if_dead(self) -> None:
         """Remove the pid file of a server that was killed.
 
@@ -58,6 +67,14 @@ class Postmaster:
 
     def _lines(self) -> list[str]:
         return (self.home.data / "postmaster.pid").read_text(errors="replace").splitlines()
+
+
+def _is_postgres(entry: Path) -> bool:
+    """Whether a process of /proc is Postgres, and not a shell of somebody who looks at its files."""
+    try:
+        return (entry / "exe").readlink().name.removesuffix(" (deleted)") == "postgres"
+    except OSError:
+        return False
 
 
 def _works_in(pid: int, data: Path) -> bool:

@@ -28,6 +28,8 @@ from costspan.ledger.embedded_scratch import Scratch
 __all__ = ["Order", "supervise"]
 
 _PREDECESSOR_SECONDS = 30.0
+#: A process of a server that was killed notices it at once, unless it waits for a lock of another one that is dead too.
+_ORPHAN_SECONDS = 2.0
 # Fast shutdown, then immediate (safe: the next start recovers), then what a stopped process cannot ignore.
 _STOPPING = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 10.0))
 
@@ -90,7 +92,10 @@ def _run(order: Order, log: Log) -> None:
             home.write_running(Running(str(socket_folder), server.pid, os.getpid(), cluster.version))
             order.answer()
         server.wait()
-        copier.join()  # the pipe ends with the last process of the server
+        copier.join(_ORPHAN_SECONDS)  # the pipe ends with the last process of the server
+        if copier.is_alive():
+            Postmaster(home).kill_orphans()
+            copier.join()
         if not server.was_asked:
             log.say("the server ended by itself")
             order.answer(LedgerUnavailable(f"the embedded Postgres did not start: {home.log_tail()}"))
@@ -134,6 +139,9 @@ def _wait_for_predecessor(postmaster: Postmaster, lease: Lock) -> None:
     if lease.acquire_until(0):
         return
     postmaster.stop()
+    if lease.acquire_until(time.monotonic() + _ORPHAN_SECONDS):
+        return
+    postmaster.kill_orphans()
     if not lease.acquire_until(time.monotonic() + _PREDECESSOR_SECONDS):
         raise LedgerUnavailable(
             f"processes of an earlier embedded Postgres in {postmaster.home.folder} do not end (process {postmaster.pid})"

@@ -51,6 +51,20 @@ def test_server_without_users_waits_for_its_grace(state, user) -> None:
     assert int(second) == first.pid
 
 
+@on_linux
+def test_what_a_killed_server_left_is_ended(state) -> None:
+    """A process of a killed server that cannot notice it is ended by the supervisor, and the next server starts."""
+    killed = embedded.ensure(state)
+    with psycopg.connect(killed.conninfo) as connection:
+        left = connection.info.backend_pid
+        os.kill(left, signal.SIGSTOP)
+        os.kill(killed.pid, signal.SIGKILL)
+
+        wait_until(lambda: not Path(f"/proc/{left}").exists())
+
+    assert embedded.ensure(state).pid != killed.pid
+
+
 def test_user_who_comes_within_the_grace_keeps_the_server(state) -> None:
     """When the grace is over the supervisor looks again, and a user who came meanwhile keeps the server."""
     embedded.ensure(state, grace_seconds=0.5)
