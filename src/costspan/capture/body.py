@@ -42,15 +42,12 @@ def read_body(
     fields: Fields = (
         body if type(body) is dict or isinstance(body, Mapping) else {"text": body} if type(body) is str else {}
     )
-    reading = usual.read(endpoint, fields, request=request, provider=provider or endpoint.service)
-    if reading is not None:
-        return reading
     completeness = Completeness.COMPLETE
     if is_nothing(fields.get("usage")):
         is_unread = body is None and endpoint.shape is not Shape.SPEECH
         is_cut = is_unread or answer.word_at(fields, "status") in _UNFINISHED
         completeness = Completeness.CUT if is_cut else Completeness.ESTIMATED
-    return read_closely(endpoint, fields, request=request, provider=provider, completeness=completeness)
+    return read(endpoint, fields, request=request, provider=provider, completeness=completeness)
 
 
 def read(
