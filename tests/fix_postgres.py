@@ -20,7 +20,15 @@ from psycopg.conninfo import make_conninfo
 from costspan.ledger import Ledger, embedded
 from costspan.settings import Settings
 
-__all__ = ["database_url", "ledger", "ledger_template", "ledger_url", "second_database_url", "server_url"]
+__all__ = [
+    "database_url",
+    "ledger",
+    "ledger_template",
+    "ledger_url",
+    "new_database",
+    "second_database_url",
+    "server_url",
+]
 
 
 @pytest.fixture(scope="session")
@@ -43,28 +51,28 @@ def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def database_url(server_url: str) -> Iterator[str]:
     """A database of this test's own, empty."""
-    with _database(server_url) as url:
+    with new_database(server_url) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
 def module_database_url(server_url: str) -> Iterator[str]:
     """A database that the tests of one module share, empty at first."""
-    with _database(server_url) as url:
+    with new_database(server_url) as url:
         yield url
 
 
 @pytest.fixture
 def second_database_url(server_url: str) -> Iterator[str]:
     """Another one on the same server: roles are shared with it."""
-    with _database(server_url) as url:
+    with new_database(server_url) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def ledger_template(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The name of a migrated database, to be copied."""
-    with _database(server_url) as url:
+    with new_database(server_url) as url:
         Ledger.connect(_settings(url, tmp_path_factory.mktemp("template"))).close()
         yield psycopg.conninfo.conninfo_to_dict(url)["dbname"]
 
@@ -72,7 +80,7 @@ def ledger_template(server_url: str, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture
 def ledger_url(server_url: str, ledger_template: str) -> Iterator[str]:
     """A database of this test's own, migrated."""
-    with _database(server_url, template=ledger_template) as url:
+    with new_database(server_url, template=ledger_template) as url:
         yield url
 
 
@@ -89,7 +97,8 @@ def _settings(url: str, state: Path) -> Settings:
 
 
 @contextmanager
-def _database(server: str, template: str = "template1") -> Iterator[str]:
+def new_database(server: str, template: str = "template1") -> Iterator[str]:
+    """A database on ``server``, a copy of ``template``, dropped at the end."""
     name = f"test_{uuid4().hex[:16]}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(

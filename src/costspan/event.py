@@ -1,7 +1,8 @@
 """One metered attempt, as the journal, the sinks and the ledger know it.
 
 An attempt is one HTTP request to a provider. It is announced by an `Intent` before it leaves and ends as exactly one of
-`CallEvent` (it was answered, and here is what it cost) or `Ending` (it was not billed, or nobody can know).
+`CallEvent` (it was answered, and here is what it cost) or `Ending` (it was not billed, or nobody can know). Beside them
+stands `CacheUse`: a call that an application's own cache made needless, or did not.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Union
 
 import msgspec
 
-__all__ = ["CallEvent", "Ending", "Intent", "Line", "Outcome", "Record", "decode", "encode"]
+__all__ = ["CacheUse", "CallEvent", "Ending", "Intent", "Line", "Outcome", "Record", "decode", "encode"]
 
 
 class Outcome(StrEnum):
@@ -112,7 +113,23 @@ class Ending(msgspec.Struct, frozen=True, array_like=True, tag="x", gc=False):
     reason: str
 
 
-Record = Union[Intent, CallEvent, Ending]  # noqa: UP007  # msgspec reads the union at run time
+class CacheUse(msgspec.Struct, frozen=True, array_like=True, tag="c", gc=False):
+    """A look-up in a cache of the application. It is no attempt: it costs nothing and is summed, never a row of its own."""
+
+    at_ns: int
+    """Nanoseconds since the epoch, UTC."""
+    cache: str
+    is_hit: bool
+    tokens: int
+    """What the model did not have to read; 0 for a miss, and where the application does not say."""
+    avoided_pico: int | None
+    """Dollars x 10^-12 that the hit did not cost; None where that is not known, and for a miss."""
+    model: str
+    tenant: str
+    feature: str
+
+
+Record = Union[Intent, CallEvent, Ending, CacheUse]  # noqa: UP007  # msgspec reads the union at run time
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)

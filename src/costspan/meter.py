@@ -17,11 +17,11 @@ import msgspec
 
 from costspan import attribution
 from costspan.attribution import NO_TENANT, Attribution
-from costspan.event import CallEvent, Ending, Intent, Outcome
+from costspan.event import CacheUse, CallEvent, Ending, Intent, Outcome
 from costspan.guard import guard
 from costspan.pricing import Quote
 from costspan.text import clean
-from costspan.usage import INPUT_UNITS, OUTPUT_UNITS, STANDARD, Reading, Status, Unit
+from costspan.usage import INPUT_UNITS, MAX_COUNT, OUTPUT_UNITS, STANDARD, Reading, Status, Unit
 
 if TYPE_CHECKING:
     from costspan.journal import Journal
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from costspan.sinks.prometheus import PrometheusSink
     from costspan.sinks.spans import CallSpan
 
-__all__ = ["Attempt", "Meter"]
+__all__ = ["Attempt", "Meter", "event_of"]
 
 _EVIDENCE_LIMIT = 4096
 _json = msgspec.json.Encoder()
@@ -148,7 +148,7 @@ class Meter:
         attempt.has_ended = True
         span = attempt.span
         quote = self._quoted(reading, attempt.intent.at_ns)
-        event = _event(attempt, reading, quote, natural_key)
+        event = event_of(attempt, reading, quote, natural_key)
         self.journal.close_attempt(event)
         self.counters.record(event, span)
         if self.otel is not None:
@@ -167,6 +167,37 @@ class Meter:
         self.journal.close_attempt(Ending(intent.attempt, outcome.value, clean(reason)))
         self.counters.ended(intent, outcome)
 
+    def look_up(
+        self, cache: object, *, is_hit: bool, model: object = "", tokens: int = 0, avoided_pico: int | None = None
+    ) -> None:
+        """Journal and count a look-up in a cache of the application, attributed to this context.
+
+        Args:
+            cache: which one.
+            is_hit: whether it spared a call.
+            model: whose.
+            tokens: that the model did not have to read; a number that cannot be is none.
+            avoided_pico: what these would have cost; None where that is not known.
+        """
+        who = attribution.current()
+        name = clean(cache)
+        if type(tokens) is not int or not 0 <= tokens <= MAX_COUNT:
+            tokens = 0  # a look-up all the same
+        self.journal.note(
+            CacheUse(
+                self.clock(),
+                name,
+                is_hit,
+                tokens,
+                avoided_pico,
+                clean(model or ""),
+                who.tenant or self._tenant,
+                who.feature,
+            )
+        )
+        self.counters.cache(name, "hit" if is_hit else "miss", avoided_pico or 0)
+        self.wake()
+
     def _quoted(self, reading: Reading, at_ns: int) -> Quote:
         """The price of ``reading``; unpriced where pricing itself fails, since it was billed and must be a row."""
         try:
@@ -178,7 +209,8 @@ class Meter:
         return Quote(status, (), 0, "", reading.problem or "costspan failed to price this call")
 
 
-def _event(attempt: Attempt, reading: Reading, quote: Quote, natural_key: str) -> CallEvent:
+def event_of(attempt: Attempt, reading: Reading, quote: Quote, natural_key: str = "") -> CallEvent:
+    """Return what is journalled of an attempt that was answered and priced."""
     intent, span, terms = attempt.intent, attempt.span, reading.terms
     quantities: dict[str, int] = {}
     reasoning = tokens_in = tokens_out = 0

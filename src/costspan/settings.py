@@ -18,9 +18,11 @@ import platformdirs
 
 from costspan.errors import ConfigurationError
 
-__all__ = ["PREFIX", "Settings", "state_dir"]
+__all__ = ["PREFIX", "UNREADABLE_URL", "Settings", "is_readable", "state_dir", "variables"]
 
 PREFIX = "COSTSPAN_"
+#: Without the value: it may have a password in it.
+UNREADABLE_URL = "COSTSPAN_DATABASE_URL cannot be read: allowed is postgresql://user:password@host:port/database"
 
 
 def state_dir() -> Path:
@@ -64,6 +66,13 @@ class Settings:
     )
     spans: bool = field(default=True, metadata={"help": "put cost on spans, starting one where there is none"})
     otel_metrics: bool = field(default=False, metadata={"help": "emit OpenTelemetry metrics besides Prometheus'"})
+    open_on_loopback: bool = field(
+        default=False, metadata={"help": "who asks `costspan serve` from this machine needs no token"}
+    )
+    metrics_open: bool = field(default=False, metadata={"help": "nobody needs a token for `/metrics`"})
+    requests_per_second: int = field(
+        default=100, metadata={"help": "requests of a token, and of an address without one"}
+    )
     max_label_values: int = field(default=100, metadata={"help": "values of a metric label; more are 'overflow'"})
 
     @property
@@ -79,6 +88,8 @@ class Settings:
             ConfigurationError: for values that cannot be used; it names each variable and what is allowed.
         """
         settings, problems = cls.usable(environ)
+        if settings.database_url and not is_readable(settings.database_url):
+            problems = (*problems, UNREADABLE_URL)
         if problems:
             raise ConfigurationError("; ".join(problems))
         return settings
@@ -97,6 +108,23 @@ class Settings:
                 except ConfigurationError as error:
                     problems.append(str(error))
         return cls(**values), tuple(problems)
+
+
+def variables() -> frozenset[str]:
+    """Return the name of every variable that is a setting."""
+    return frozenset(PREFIX + item.name.upper() for item in fields(Settings))
+
+
+def is_readable(url: str) -> bool:
+    """Return whether ``url`` can be the database's. Not whether there is one."""
+    # Only commands refuse: an application whose URL cannot be read goes on, and its journal keeps everything.
+    import psycopg.conninfo  # noqa: PLC0415  # an application that meters does not load the driver at its start
+
+    try:
+        psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        return False
+    return True
 
 
 def _parse(variable: str, text: str, item: Field[Any]) -> object:

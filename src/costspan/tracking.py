@@ -16,6 +16,7 @@ from costspan import attribution, capture
 from costspan.attribution import Attribution
 from costspan.errors import InvalidUsage, UnknownModel
 from costspan.guard import guard
+from costspan.meter import Meter
 from costspan.pricing import Quote
 from costspan.runtime import running
 from costspan.text import clean
@@ -120,23 +121,36 @@ def track_embedding(tokens: int, model: str, session_id: object, tenant_id: obje
 def cache_hit(cache: str, *, tokens: int = 0, model: str = "") -> None:
     """Count a hit of the application's own cache, and what it saved: ``tokens`` that ``model`` did not have to read.
 
-    Never a row, never a cost.
+    For tenant and feature of the context. Never a row, never a cost. What it saved is unknown, and not 0, where tokens or
+    model are not given, or nobody knows the price.
     """
     with guard("cache_hit"):
-        runtime = running()
-        saved = 0
+        meter = running().meter
+        saved = None
         if tokens and model:
-            operation = "embeddings" if "embedding" in model else "chat"
-            usage = {"prompt_tokens": tokens} if _service(model) == "openai" else {"input_tokens": tokens}
-            reading = capture.from_usage(usage, model, service=_service(model), operation=operation)
-            saved = runtime.meter.book.quote(reading, runtime.meter.clock()).cost_pico or 0
-        runtime.counters.cache(cache, "hit", saved)
+            with guard("pricing"):  # else what cannot be priced would not be counted either
+                saved = _saved(meter, tokens, model)
+        meter.look_up(cache, is_hit=True, model=model, tokens=tokens, avoided_pico=saved)
 
 
-def cache_miss(cache: str) -> None:
-    """Count a miss of the application's own cache. The call that follows is metered like any other."""
+def cache_miss(cache: str, *, model: str = "") -> None:
+    """Count a miss of the application's own cache. The call that follows is metered like any other.
+
+    Args:
+        cache: which one.
+        model: that is called now, so that a hit rate can be told by model.
+    """
     with guard("cache_miss"):
-        running().counters.cache(cache, "miss")
+        running().meter.look_up(cache, is_hit=False, model=model)
+
+
+def _saved(meter: Meter, tokens: int, model: str) -> int | None:
+    """The pico-dollars that so many tokens would cost; None where nobody knows."""
+    service = _service(model)
+    usage = {"prompt_tokens": tokens} if service == "openai" else {"input_tokens": tokens}
+    operation = "embeddings" if "embedding" in clean(model) else "chat"
+    reading = capture.from_usage(usage, model, service=service, operation=operation)
+    return None if reading.problem else meter.book.quote(reading, meter.clock()).cost_pico
 
 
 def _record(reading: Reading, who: Attribution, at: datetime | None) -> Quote | None:

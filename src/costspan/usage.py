@@ -71,7 +71,8 @@ class Status(StrEnum):
     PRICED = "priced"
     """Usage was reported by the provider and every unit of it has a price."""
     ESTIMATED = "estimated"
-    """The provider sent no usage; tokens were estimated from the texts' lengths."""
+    """The provider sent no usage, so tokens were estimated from the texts' lengths; or a span told of the call, whose terms
+    were assumed."""
     PARTIAL = "partial"
     """A lower bound: the stream was cut, or the usage has a field that nobody knows, or a unit has no price."""
     UNPRICED = "unpriced"
@@ -87,6 +88,8 @@ class Completeness(StrEnum):
     ESTIMATED = "estimated"
     CUT = "cut"
     """The answer was not read to its end, so the provider's last word on usage is missing."""
+    ASSUMED = "assumed"
+    """Somebody else's span told of it, and leaves out what a price may depend on: standard terms, and no tools."""
 
 
 def count(value: object, name: str) -> int:

@@ -115,6 +115,41 @@ def test_a_hit_makes_no_row_and_no_cost_and_is_counted(metering):
     assert costspan.get_daily_costs("00000000-0000-0000-0000-000000000000").total.calls == 0
 
 
+def test_look_ups_are_in_the_ledger_for_whom_they_were(metering):
+    """Hits and misses of the context's tenant and feature, with the exact dollars that were not spent."""
+    with costspan.attribute(tenant="acme", feature="search"):
+        costspan.cache_hit("embeddings", tokens=1000, model="text-embedding-3-large")
+        costspan.cache_miss("embeddings", model="text-embedding-3-large")
+    costspan.cache_hit("answers")
+
+    now = datetime.now(UTC)
+    with runtime.running().ledger() as ledger:
+        day = ledger.cache_summary(now - timedelta(hours=1), now, by=["tenant", "cache", "model", "feature"])
+    nobodys, acmes = day.rows
+    assert tuple(acmes.keys.values()) == ("acme", "embeddings", "text-embedding-3-large", "search")
+    assert (acmes.hits, acmes.misses, acmes.tokens_avoided, acmes.avoided) == (1, 1, 1000, Decimal("0.00013"))
+    assert tuple(nobodys.keys.values()) == ("00000000-0000-0000-0000-000000000000", "answers", "", "")
+    assert (nobodys.hits, nobodys.hits_unpriced, nobodys.avoided) == (1, 1, 0)
+
+
+def test_a_hit_with_odd_arguments_is_a_hit(metering):
+    """Whatever an application says of it: it is counted, and what it saved is unknown."""
+    odd = [
+        (tokens, model)
+        for tokens in (-5, 1.5, True, float("nan"), 10**30, "12", None)
+        for model in ("text-embedding-3-large", "gpt-99-nova", "", None, 7)
+    ]
+
+    for tokens, model in odd:
+        costspan.cache_hit("odd\0name", tokens=tokens, model=model)
+
+    counted = metering.get_sample_value("costspan_cache_requests_total", {"cache": "odd\ufffdname", "result": "hit"})
+    with runtime.running().ledger() as ledger:
+        total = ledger.cache_summary(datetime.now(UTC) - timedelta(hours=1), datetime.now(UTC)).total
+    assert counted == total.hits == total.hits_unpriced == len(odd)
+    assert (total.tokens_avoided, total.avoided) == (0, 0)
+
+
 def test_a_passed_threshold_is_told_once_an_hour(metering, caplog):
     """$12.50 in a day is over $10: True each time, one line."""
     costspan.track({"input_tokens": 12_500_000}, HAIKU, tenant="acme")

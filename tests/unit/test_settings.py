@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from costspan.errors import ConfigurationError
-from costspan.settings import Settings
+from costspan.settings import Settings, variables
 
 
 def test_without_variables_the_defaults_hold():
@@ -99,3 +99,18 @@ def test_days_are_whole_and_may_be_none_only_where_that_makes_sense():
         ConfigurationError, match="COSTSPAN_COMPACT_AFTER_DAYS is '-1': allowed are whole numbers from 0"
     ):
         Settings.from_environment({"COSTSPAN_COMPACT_AFTER_DAYS": "-1"})
+
+
+@pytest.mark.parametrize("url", ["garbage", "sqlite:///costs.db", "postgresql://u:secret@[host/costs"])
+def test_a_command_refuses_a_database_that_cannot_be_read(url):
+    """Without repeating it, as it may have a password; an application goes on, and its journal keeps everything."""
+    with pytest.raises(ConfigurationError, match="COSTSPAN_DATABASE_URL cannot be read") as refused:
+        Settings.from_environment({"COSTSPAN_DATABASE_URL": url})
+
+    assert "secret" not in str(refused.value)
+    assert Settings.usable({"COSTSPAN_DATABASE_URL": url}) == (Settings(database_url=url), ())
+
+
+def test_every_field_has_a_variable():
+    """What is no setting can be told from what is one."""
+    assert {"COSTSPAN_DATABASE_URL", "COSTSPAN_TIMEZONE"} < variables()

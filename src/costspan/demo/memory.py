@@ -111,7 +111,7 @@ class ConversationMemory:
             vector, tokens = self._embeddings[key]
             costspan.cache_hit("embeddings", tokens=tokens, model=EMBEDDER)
             return vector
-        costspan.cache_miss("embeddings")
+        costspan.cache_miss("embeddings", model=EMBEDDER)
         answer = self._openai.embeddings.create(model=EMBEDDER, input=text, dimensions=DIMENSIONS)
         vector = answer.data[0].embedding
         self._embeddings[key] = (vector, answer.usage.prompt_tokens)

@@ -10,7 +10,7 @@ import atexit
 import logging
 import sys
 import threading
-from importlib import metadata, util
+from importlib import import_module, metadata, util
 from typing import TYPE_CHECKING
 
 from costspan.hooks import abandoned, active, late, patch, selftest
@@ -19,7 +19,17 @@ from costspan.hooks.report import Instrumentation, Sdk, State
 if TYPE_CHECKING:
     from costspan.meter import Meter
 
-__all__ = ["Instrumentation", "Sdk", "State", "instrument", "report", "settle_streams", "uninstrument"]
+__all__ = [
+    "FLOORS",
+    "Instrumentation",
+    "Sdk",
+    "State",
+    "examine",
+    "instrument",
+    "report",
+    "settle_streams",
+    "uninstrument",
+]
 
 logger = logging.getLogger("costspan")
 #: The SDKs, and the first version of each that is tested.
@@ -63,6 +73,27 @@ def uninstrument() -> None:
         abandoned.rest()
 
 
+def examine(name: str) -> Sdk:
+    """Return whether the SDK ``name`` can be metered: it is imported, hooked, tried with calls that never leave, and put back.
+
+    One that is hooked already stays so, and is not tried again.
+    """
+    with _lock:
+        known = _found.get(name)
+        if known is not None and known.state is State.HOOKED:
+            return known
+        if util.find_spec(name) is None:
+            return Sdk(name, State.ABSENT)
+        try:
+            import_module(name)
+        except Exception as error:  # whatever an SDK raises that is broken, or lacks what it needs
+            return Sdk(name, State.REFUSED, _version(name), f"it cannot be imported: {_reason(error)}")
+        sdk, done = _try(name)
+        for applied in done:
+            patch.restore(applied)
+        return sdk
+
+
 def report() -> Instrumentation:
     """Which SDKs are metered now. One that was waiting may have been imported meanwhile."""
     return Instrumentation(tuple(_found.values()))
@@ -96,6 +127,14 @@ def _hook(name: str) -> None:
     known = _found.get(name)
     if known is not None and known.state is State.HOOKED:
         return
+    _found[name], done = _try(name)
+    _applied[name] = [*_applied.get(name, []), *done]
+    if _found[name].state is State.REFUSED:
+        logger.warning("costspan does not meter %s; its calls go on untouched", _found[name])
+
+
+def _try(name: str) -> tuple[Sdk, list[patch.Applied]]:
+    """Replace the functions of ``name`` and make calls through them; where that fails, put all of them back."""
     version = _version(name)
     done: list[patch.Applied] = []
     try:
@@ -107,11 +146,8 @@ def _hook(name: str) -> None:
     except Exception as error:
         for applied in done:
             patch.restore(applied)
-        _found[name] = Sdk(name, State.REFUSED, version, _reason(error))
-        logger.warning("costspan does not meter %s; its calls go on untouched", _found[name])
-        return
-    _applied[name] = [*_applied.get(name, []), *done]
-    _found[name] = Sdk(name, State.HOOKED, version)
+        return Sdk(name, State.REFUSED, version, _reason(error)), []
+    return Sdk(name, State.HOOKED, version), done
 
 
 def _reason(error: Exception) -> str:

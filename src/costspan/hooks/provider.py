@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from costspan.capture.host import host_provider
+
 __all__ = ["Server", "base_url", "server"]
 
 
@@ -20,35 +22,6 @@ class Server(NamedTuple):
     port: int | None
 
 
-#: Ends of host names, so that regional and tenant hosts count too.
-_HOSTS = {
-    "openai": {
-        "openai.azure.com": "azure.ai.openai",
-        "cognitiveservices.azure.com": "azure.ai.openai",
-        "services.ai.azure.com": "azure.ai.inference",
-        "models.inference.ai.azure.com": "azure.ai.inference",
-        "aiplatform.googleapis.com": "gcp.vertex_ai",
-        "generativelanguage.googleapis.com": "gcp.gemini",
-        "api.groq.com": "groq",
-        "api.deepseek.com": "deepseek",
-        "api.mistral.ai": "mistral_ai",
-        "api.perplexity.ai": "perplexity",
-        "api.x.ai": "x_ai",
-        "api.cohere.ai": "cohere",
-        "api.cohere.com": "cohere",
-        "api.moonshot.ai": "moonshot_ai",
-        "api.moonshot.cn": "moonshot_ai",
-        "openrouter.ai": "openrouter",
-        "api.together.xyz": "together",
-        "api.together.ai": "together",
-        "api.fireworks.ai": "fireworks",
-        "api.cerebras.ai": "cerebras",
-        "router.huggingface.co": "huggingface",
-    },
-    "anthropic": {
-        "aiplatform.googleapis.com": "gcp.vertex_ai",
-    },
-}
 #: By class, where the host says nothing: a custom domain before a cloud's endpoint.
 _CLASSES = {
     "AzureOpenAI": "azure.ai.openai",
@@ -62,8 +35,6 @@ _CLASSES = {
     "AnthropicVertex": "gcp.vertex_ai",
     "AsyncAnthropicVertex": "gcp.vertex_ai",
 }
-#: ``eu.api.openai.com`` keeps inference in a region, which has prices of its own: it stays told from the others.
-_REGIONAL = ".api.openai.com"
 #: By identity of the URL, which is kept so that the identity stays its own. Its text would cost more than the rest.
 _known: dict[int, tuple[Any, type, Server]] = {}
 _LIMIT = 1024
@@ -89,14 +60,9 @@ def base_url(client: Any) -> Any:
 
 
 def _provider(service: str, client: Any, host: str) -> str:
-    host = host.lower().rstrip(".")
-    if host.endswith(_REGIONAL):
-        return host
-    for end, name in _HOSTS[service].items():
-        if host == end or host.endswith(("." + end, "-" + end)):
-            return name
-    if host.endswith((".amazonaws.com", ".api.aws")) and "bedrock" in host:
-        return "aws.bedrock"
+    named = host_provider(service, host)
+    if named:
+        return named
     for cls in type(client).__mro__:
         if cls.__name__ in _CLASSES:
             return _CLASSES[cls.__name__]

@@ -150,3 +150,10 @@ class OrphanSegment(_FileSegment):
     def release(self) -> None:
         """Close the file, so that another process, or a later scan, may adopt it."""
         self.file.close()
+
+    def oldest_ns(self) -> int:
+        """Return when the call of its first record left, or 0 where none is near its beginning."""
+        try:
+            return self._reader.first_ns(0, self.file.length())
+        except OSError:  # released
+            return 0

@@ -11,7 +11,7 @@ from uuid import UUID
 from costspan.journal.frame import HEADER, VERSION, read_header, salt
 from costspan.journal.reader import Gathered, Reader
 
-__all__ = ["Glance", "glance"]
+__all__ = ["Glance", "glance", "is_locked", "writer_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +31,22 @@ def glance(path: Path) -> Glance | None:
     """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        header = read_header(os.pread(fd, HEADER, 0))
-        writer = header[1] if header else _named(path)
-        if writer is None or (header and header[0] != VERSION):
+        writer = writer_of(path, fd)
+        if writer is None:
             return None
-        is_live = _is_locked(fd)  # before reading: a writer that dies meanwhile had written all of it
+        is_live = is_locked(fd)  # before reading: a writer that dies meanwhile had written all of it
         reader = Reader(lambda count, at: os.pread(fd, count, at), salt(writer))
         return Glance(reader.everything(os.fstat(fd).st_size), is_live=is_live)
     finally:
         os.close(fd)
+
+
+def writer_of(path: Path, fd: int) -> UUID | None:
+    """Return who wrote the open file, or None for what is no journal of this version."""
+    header = read_header(os.pread(fd, HEADER, 0))
+    if header is None:
+        return _named(path)
+    return header[1] if header[0] == VERSION else None
 
 
 def _named(path: Path) -> UUID | None:
@@ -49,7 +56,8 @@ def _named(path: Path) -> UUID | None:
         return None
 
 
-def _is_locked(fd: int) -> bool:
+def is_locked(fd: int) -> bool:
+    """Return whether the open file's writer, or whoever adopted it, is alive."""
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:

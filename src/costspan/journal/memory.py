@@ -12,7 +12,7 @@ from itertools import islice
 from threading import RLock
 from uuid import UUID
 
-from costspan.event import CallEvent, Intent
+from costspan.event import CacheUse, CallEvent, Intent
 from costspan.journal.reader import Gathered, record
 from costspan.journal.segment import Batch
 
@@ -72,7 +72,9 @@ class MemorySegment:
             if intent is not None and isinstance(known := record(intent), Intent):
                 found.open[known.attempt] = known
             found.take(payload)
-        return Batch(position, end, found.events, found.endings, found.damaged, is_last=is_last)
+        return Batch(
+            position, end, found.events, found.endings, found.damaged, is_last=is_last, cache_uses=found.cache_uses
+        )
 
     def discard(self) -> None:
         """Drop it from the journal's list.
@@ -92,4 +94,4 @@ class MemorySegment:
         with self._lock:
             payload, intent = self._records[0] if self._records else (b"", None)
         first = record(intent or payload)
-        return first.at_ns if isinstance(first, CallEvent | Intent) else 0
+        return first.at_ns if isinstance(first, CallEvent | Intent | CacheUse) else 0

@@ -14,7 +14,6 @@ from costspan.journal.file import SUFFIX, JournalFile
 from costspan.journal.filesegment import OrphanSegment
 from costspan.journal.frame import HEADER, VERSION, file_header, read_header, salt, scan
 from costspan.journal.outage import is_spoken_for
-from costspan.journal.segment import Segment
 
 __all__ = ["adopt"]
 
@@ -24,13 +23,13 @@ _WINDOW = 1 << 21
 _reported: set[Path] = set()
 
 
-def adopt(directory: Path) -> list[Segment]:
+def adopt(directory: Path) -> list[OrphanSegment]:
     """Return the orphans of ``directory``, oldest first. Their files stay locked until `discard` or `release`.
 
     Files of living processes are not touched. What is no journal of a known version is left alone and logged once.
     """
     directory = Path(directory)
-    found: list[Segment] = []
+    found: list[OrphanSegment] = []
     try:
         paths = sorted(path for path in directory.iterdir() if path.suffix == SUFFIX)
     except FileNotFoundError:

@@ -9,7 +9,7 @@ import errno
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from costspan.event import CallEvent, Ending, Intent, Outcome, Record, decode
+from costspan.event import CacheUse, CallEvent, Ending, Intent, Outcome, Record, decode
 from costspan.journal.frame import CARRIED, HEADER, MAX_PAYLOAD, ROTATED, WITHDRAWN, is_torn, read_header, scan
 from costspan.journal.segment import Batch, Unsettled
 
@@ -42,6 +42,7 @@ class Gathered:
     events: list[CallEvent] = field(default_factory=list)
     endings: list[Unsettled] = field(default_factory=list)
     damaged: list[bytes] = field(default_factory=list)
+    cache_uses: list[CacheUse] = field(default_factory=list)
     torn: int = 0
     intents: int = 0
     carried: set[bytes] = field(default_factory=set)
@@ -52,7 +53,7 @@ class Gathered:
     @property
     def weight(self) -> int:
         """What counts against a batch's limit."""
-        return len(self.events) + len(self.endings) + len(self.damaged)
+        return len(self.events) + len(self.endings) + len(self.damaged) + len(self.cache_uses)
 
     def take(self, payload: bytes) -> None:
         """Take in one frame's payload."""
@@ -66,6 +67,8 @@ class Gathered:
             self.intents += 1
         elif isinstance(found, Ending):
             self.endings.append(Unsettled(found.attempt, self._end(found.attempt), found.outcome, found.reason))
+        elif isinstance(found, CacheUse):
+            self.cache_uses.append(found)
         elif not self._obey(payload):
             self.damage(payload)
 
@@ -145,7 +148,15 @@ class Reader:
         if end != position:
             self._memories.append(_Memory(end, found.open, found.is_rotated))
         return Batch(
-            position, end, found.events, found.endings, found.damaged, found.torn, found.intents, is_last=is_last
+            position,
+            end,
+            found.events,
+            found.endings,
+            found.damaged,
+            found.torn,
+            found.intents,
+            is_last=is_last,
+            cache_uses=found.cache_uses,
         )
 
     def everything(self, size: int) -> Gathered:
@@ -158,7 +169,7 @@ class Reader:
         """Return the time of the first record at or after ``position``, or 0 where none is near."""
         for _, _, payload in scan(self._bytes(min(_PEEK, size - position), position), self._seed, 0, at_end=False):
             found = record(payload or b"")
-            if isinstance(found, CallEvent | Intent):
+            if isinstance(found, CallEvent | Intent | CacheUse):
                 return found.at_ns
         return 0
 

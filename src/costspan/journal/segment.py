@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
-from costspan.event import CallEvent, Intent
+from costspan.event import CacheUse, CallEvent, Intent
 
 __all__ = ["Batch", "Segment", "Unsettled"]
 
@@ -40,11 +40,17 @@ class Batch:
     """Intents announced in this batch, those carried over from an earlier file not counted again."""
     is_last: bool = False
     """Nothing can follow: once ``end`` is committed, the segment can be discarded."""
+    cache_uses: list[CacheUse] = field(default_factory=list)
+
+    @property
+    def weight(self) -> int:
+        """Records that count against a batch's limit."""
+        return len(self.events) + len(self.endings) + len(self.quarantined) + len(self.cache_uses)
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing in it that the ledger would store."""
-        return not (self.events or self.endings or self.quarantined)
+        return not self.weight
 
 
 class Segment(Protocol):
@@ -59,7 +65,7 @@ class Segment(Protocol):
         """Whether no more records can come."""
 
     def read(self, position: int, limit: int) -> Batch:
-        """Return what follows ``position`` (0: the beginning), at most about ``limit`` events, endings and damages.
+        """Return what follows ``position`` (0: the beginning), at most about ``limit`` events, endings, uses and damages.
 
         Never raises: what cannot be read is in ``quarantined`` or ``torn``. Reading from a position says that
         everything before it is committed. Where nothing more is there yet, ``end == start``.

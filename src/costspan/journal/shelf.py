@@ -42,7 +42,7 @@ class Shelf:
         self.lock = RLock()
         self.outage = Outage(directory, limits.retry_seconds)
         self.segments: list[OwnSegment | MemorySegment] = []
-        self.appended = self.dropped = self.io_errors = 0
+        self.appended = self.dropped = self.uses_dropped = self.io_errors = 0
         #: Whether `rotate_if_full` has something to do.
         self.is_full = False
         self._directory = directory
@@ -83,6 +83,16 @@ class Shelf:
             self.dropped += 1
             self.outage.drop(self._limits.memory_records)
             return
+        self._remember(kept)
+
+    def keep_use(self, payload: bytes) -> None:
+        """As `keep`, for what cost nothing: half of the memory is for calls alone."""
+        if self.in_memory() >= self._limits.memory_records // 2:
+            self.uses_dropped += 1
+            return
+        self._remember((payload, None))
+
+    def _remember(self, kept: Kept) -> None:
         if self._memory is None:
             self._memory = MemorySegment(self.lock, self.forget)
             self.segments.append(self._memory)

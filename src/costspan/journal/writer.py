@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from costspan.event import CallEvent, Ending, Intent, Outcome, encode
+from costspan.event import CacheUse, CallEvent, Ending, Intent, Outcome, encode
 from costspan.journal.filesegment import OwnSegment
 from costspan.journal.flusher import Flusher
 from costspan.journal.forks import on_fork
@@ -50,6 +50,8 @@ class JournalStats:
     oldest_ns: int
     """When the call of the oldest record left that is not known to be in the ledger; 0 where there is none."""
     io_errors: int
+    uses_dropped: int = 0
+    """Look-ups in caches that found no room anywhere."""
 
 
 class Journal:
@@ -152,6 +154,21 @@ class Journal:
         if self._outage.notices:
             self._outage.speak()
 
+    def note(self, use: CacheUse) -> None:
+        """Record a look-up in a cache. Its strings must be clean and its numbers counts."""
+        payload = encode(use)
+        with self._lock:
+            is_nested, self._is_inside = self._is_inside, True
+            try:
+                if not self._shelf.write(payload, is_nested):
+                    self._shelf.keep_use(payload)
+                if not is_nested and (self._shelf.is_full or self._flusher.is_asleep):
+                    self._house_keep()
+            finally:
+                self._is_inside = is_nested
+        if self._outage.notices:
+            self._outage.speak()
+
     def _reject(self, attempt: bytes, error: Exception) -> bytes:
         """Say that a record cannot be encoded, and return an ending that stands in for it."""
         self._outage.reject(error)
@@ -244,4 +261,5 @@ class Journal:
             bytes=sum(segment.file.size for segment in segments if isinstance(segment, OwnSegment)),
             oldest_ns=min(oldest, default=0),
             io_errors=shelf.io_errors,
+            uses_dropped=shelf.uses_dropped,
         )

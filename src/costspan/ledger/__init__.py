@@ -9,19 +9,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from costspan.ledger.drain import Drainer, DrainStats
+    from costspan.ledger.caches import CacheDimension, CacheRow, CacheSummary
+    from costspan.ledger.drain import Drainer, DrainStats, NoJournal
     from costspan.ledger.drilldown import Call, CallLine, Place
     from costspan.ledger.ledger import Ledger
     from costspan.ledger.summary import Dimension, Summary, SummaryRow
     from costspan.ledger.writer import Written
 
 __all__ = [
+    "CacheDimension",
+    "CacheRow",
+    "CacheSummary",
     "Call",
     "CallLine",
     "Dimension",
     "DrainStats",
     "Drainer",
     "Ledger",
+    "NoJournal",
     "Place",
     "Summary",
     "SummaryRow",
@@ -29,12 +34,16 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CacheDimension": "caches",
+    "CacheRow": "caches",
+    "CacheSummary": "caches",
     "Call": "drilldown",
     "CallLine": "drilldown",
     "Dimension": "summary",
     "DrainStats": "drain",
     "Drainer": "drain",
     "Ledger": "ledger",
+    "NoJournal": "drain",
     "Place": "drilldown",
     "Summary": "summary",
     "SummaryRow": "summary",

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
+
 from costspan.attribution import NO_TENANT
-from costspan.ledger.database import Cursor, Database
+from costspan.errors import InvalidQuestion
+from costspan.ledger.database import Cursor, Database, RefusedRows
 from costspan.ledger.queries import queries
 from costspan.text import clean
 
-__all__ = ["asking"]
+__all__ = ["asking", "summing"]
 
 
 @contextmanager
@@ -30,3 +33,19 @@ def asking(database: Database, tenant: str | None) -> Iterator[Cursor]:
         if tenant is not None:
             cursor.execute(sql["set_tenant"], {"tenant": clean(tenant) or NO_TENANT})
         yield cursor
+
+
+@contextmanager
+def summing(database: Database, tenant: str | None) -> Iterator[Cursor]:
+    """As `asking`; an answer that would lack what was dropped is refused by what sums, and here that gets its name.
+
+    Raises:
+        InvalidQuestion: as said; the message says from which day on it can be asked.
+    """
+    try:
+        with asking(database, tenant) as cursor:
+            yield cursor
+    except RefusedRows as error:
+        if isinstance(error.__cause__, psycopg.Error) and error.__cause__.diag.table_name == "retention":
+            raise InvalidQuestion(str(error)) from error
+        raise

@@ -96,14 +96,14 @@ class Budgets:
                     return False
             return self._change(cursor, key, span, None)
 
-    def all(self) -> tuple[BudgetChange, ...]:
-        """Every budget that is set, as its last change says; first those of everybody."""
-        with self._as("admin") as cursor:
+    def all(self, tenant: str | None = None) -> tuple[BudgetChange, ...]:
+        """Every budget that is set, as its last change says; first those of everybody. Asked as ``tenant``, what it may see."""
+        with self._seeing(tenant) as cursor:
             return _changes(cursor.execute(self._sql["current"]).fetchall())
 
     def history(self, tenant: str | None = None) -> tuple[BudgetChange, ...]:
         """What was changed for ``tenant`` (None: for anybody), the newest first."""
-        with self._as("admin") as cursor:
+        with self._seeing(tenant) as cursor:
             values = {"tenant": None if tenant is None else _name(tenant)}
             return _changes(cursor.execute(self._sql["history"], values).fetchall())
 
@@ -114,10 +114,8 @@ class Budgets:
             tenant: whose.
             daily: dollars a day where nothing is set.
         """
-        name = _name(tenant)
-        with self._as("tenant") as cursor:
-            cursor.execute(self._sql["set_tenant"], {"tenant": name})
-            return self._effective(cursor, [name], daily)
+        with self._seeing(tenant) as cursor:
+            return self._effective(cursor, [_name(tenant)], daily)
 
     def effective(self, tenants: Sequence[str], daily: Decimal) -> tuple[Budget, ...]:
         """What counts for each of ``tenants``, as `current`; asked as admin, at once."""
@@ -144,6 +142,14 @@ class Budgets:
     def _find(self, cursor: Cursor, tenant: str) -> int | None:
         row = cursor.execute(self._sql["find_tenant"], {"tenant": tenant}).fetchone()
         return None if row is None else int(row[0])
+
+    @contextmanager
+    def _seeing(self, tenant: str | None) -> Iterator[Cursor]:
+        """As ``tenant``, to whom the database shows its own and everybody's; as admin for None."""
+        with self._as("admin" if tenant is None else "tenant") as cursor:
+            if tenant is not None:
+                cursor.execute(self._sql["set_tenant"], {"tenant": _name(tenant)})
+            yield cursor
 
     @contextmanager
     def _as(self, role: str) -> Iterator[Cursor]:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from costspan.event import CallEvent
-from costspan.ledger.database import Cursor, Database
+from costspan.ledger.database import Database
 from costspan.ledger.derivation import StoredCall, StoredKind, nanoseconds, quantities_of
 from costspan.ledger.dictionary import Dictionary, Kind, as_json
 from costspan.ledger.difference import Scope
@@ -63,6 +63,7 @@ class Corrections:
         try:
             with self._database.transaction() as cursor:
                 cursor.execute(self._sql["become"])
+                cursor.execute(self._sql["hold_retention"])
                 run = self.reprice_id
                 if run is None:
                     run = cursor.execute(self._sql["begin_run"], self._run).fetchall()[0][0]

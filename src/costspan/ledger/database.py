@@ -16,6 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction
 
 from costspan.errors import LedgerError, LedgerUnavailable
+from costspan.settings import UNREADABLE_URL
 
 __all__ = ["Cursor", "Database", "RefusedRows"]
 
@@ -104,9 +105,7 @@ def _connect(conninfo: str) -> psycopg.Connection[tuple[Any, ...]]:
         given = conninfo_to_dict(conninfo)
     except psycopg.ProgrammingError:
         # Not chained: the driver's message repeats the whole string, password included.
-        raise LedgerUnavailable(
-            "COSTSPAN_DATABASE_URL cannot be read: allowed is postgresql://user:password@host:port/database"
-        ) from None
+        raise LedgerUnavailable(UNREADABLE_URL) from None
     # Not prepared: a pooler in transaction mode would hand the next transaction to a server that knows no such statement.
     return psycopg.connect(autocommit=True, prepare_threshold=None, **{**_DEFAULTS, **given})
 

@@ -159,7 +159,7 @@ def completeness(call: StoredCall, kind: StoredKind) -> tuple[Completeness, tupl
     if kind.status == Status.PRICED:
         return Completeness.COMPLETE, ()
     found = doubt(call.problem or "")
-    if kind.status == Status.ESTIMATED:
+    if kind.status == Status.ESTIMATED and found.completeness is not Completeness.ASSUMED:
         return Completeness.ESTIMATED, found.unknown
     if kind.status == Status.PARTIAL and not call.problem:
         return found.completeness, _UNSAID

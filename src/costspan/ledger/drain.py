@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from costspan.ledger.ledger import Ledger
     from costspan.ledger.writer import Written
 
-__all__ = ["DrainStats", "Drainer"]
+__all__ = ["DrainStats", "Drainer", "NoJournal"]
 
 logger = logging.getLogger("costspan")
 
@@ -44,6 +44,14 @@ class _Source(Protocol):
     def segments(self) -> Sequence[Segment]: ...
 
 
+class NoJournal:
+    """Of a process that meters nothing: its drain has only what others give up, and what the dead left."""
+
+    def segments(self) -> Sequence[Segment]:
+        """None of its own."""
+        return ()
+
+
 @dataclass(slots=True)
 class DrainStats:
     """What was moved since the process started."""
@@ -53,6 +61,7 @@ class DrainStats:
     duplicates: int = 0
     unsettled: int = 0
     quarantined: int = 0
+    cache_uses: int = 0
     errors: int = 0
     last_success: float = 0.0
     """Seconds since the epoch when everything that was there had been written; 0 before that."""
@@ -102,6 +111,7 @@ class Drainer:
         self._ledger: Ledger | None = None
         self._positions: dict[UUID, int] = {}
         self._orphans: list[Segment] = []
+        self._since: dict[UUID, int] = {}
         self._adopted_at = -self._adopts_every
         self._watch = BudgetWatch(self._settings.daily_budget_usd)
         self._upkeep = Upkeep()
@@ -142,6 +152,11 @@ class Drainer:
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
 
+    @property
+    def oldest_ns(self) -> int:
+        """When the oldest call left of the files that were taken over and are not in the ledger; 0 where there is none."""
+        return min(filter(None, list(self._since.values())), default=0)
+
     def _run(self) -> None:
         wait = _INTERVAL_S
         while not self._is_stopping:
@@ -166,6 +181,7 @@ class Drainer:
         for orphan in tuple(self._orphans):
             if self._drain(orphan):
                 self._orphans.remove(orphan)
+                self._since.pop(orphan.writer, None)
         if self._ledger is not None:
             self._watch.ask(self._ledger, at_once=at_once)
 
@@ -207,7 +223,9 @@ class Drainer:
         now = time.monotonic()
         if now - self._adopted_at >= self._adopts_every:
             self._adopted_at = now
-            self._orphans += adopt(Path(self._settings.journal_path))
+            for orphan in adopt(Path(self._settings.journal_path)):
+                self._orphans.append(orphan)
+                self._since[orphan.writer] = orphan.oldest_ns()
 
     def _account(self, written: Written) -> None:
         stats = self.stats
@@ -216,6 +234,7 @@ class Drainer:
         stats.duplicates += written.duplicates
         stats.unsettled += written.unsettled
         stats.quarantined += written.quarantined
+        stats.cache_uses += written.cache_uses
         if written.quarantined:
             logger.warning(
                 "costspan: %d records could not be stored and are in the ledger's quarantine", written.quarantined
@@ -259,8 +278,7 @@ class Drainer:
 
 def _is_short(batch: Batch) -> bool:
     """Whether it reached the end of what was journalled: less than what was asked for, or nothing."""
-    weight = len(batch.events) + len(batch.endings) + len(batch.quarantined)
-    return batch.end == batch.start or weight < _LIMIT
+    return batch.end == batch.start or batch.weight < _LIMIT
 
 
 def _begin(run: Callable[[], None]) -> threading.Thread | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,7 +15,7 @@ from costspan.ledger.database import Database
 from costspan.ledger.queries import queries
 from costspan.text import clean
 
-__all__ = ["MAX_CALLS", "Call", "CallLine", "Drilldown", "Place"]
+__all__ = ["MAX_CALLS", "Call", "CallLine", "Drilldown", "Place", "call_of", "page_of", "range_of", "trace_of"]
 
 #: Calls in an answer at the most; `Place` leads to the next ones.
 MAX_CALLS = 10_000
@@ -103,16 +104,13 @@ class Drilldown:
         self, session: str, *, tenant: str | None = None, limit: int = 1000, before: Place | None = None
     ) -> tuple[Call, ...]:
         """The calls of ``session``, the newest first."""
-        return self._calls("session", tenant, {"session": clean(session), **_page(limit, before)})
+        return self._calls("session", tenant, {"session": clean(session), **page_of(limit, before)})
 
     def trace(
         self, trace: str, *, tenant: str | None = None, limit: int = 1000, before: Place | None = None
     ) -> tuple[Call, ...]:
         """The calls of ``trace`` (32 hexadecimal digits, with or without dashes), the newest first."""
-        digits = trace.replace("-", "")
-        if not _TRACE.fullmatch(digits):
-            raise InvalidQuestion(f"trace is {clean(trace)[:40]!r}: allowed are 32 hexadecimal digits")
-        return self._calls("trace", tenant, {"trace": digits, **_page(limit, before)})
+        return self._calls("trace", tenant, {"trace": trace_of(trace), **page_of(limit, before)})
 
     def newest(
         self,
@@ -124,7 +122,7 @@ class Drilldown:
         before: Place | None = None,
     ) -> tuple[Call, ...]:
         """The newest calls in [start, end); None is no limit."""
-        return self._calls("newest", tenant, {**_range(start, end), **_page(limit, before)})
+        return self._calls("newest", tenant, {**range_of(start, end), **page_of(limit, before)})
 
     def dearest(
         self,
@@ -135,7 +133,7 @@ class Drilldown:
         limit: int = 100,
     ) -> tuple[Call, ...]:
         """The calls in [start, end) that cost most, the dearest first. Whose cost is not known is not among them."""
-        return self._calls("dearest", tenant, {**_range(start, end), **_page(limit, None)})
+        return self._calls("dearest", tenant, {**range_of(start, end), **page_of(limit, None)})
 
     def call(self, call_id: int, at: datetime | None = None, *, tenant: str | None = None) -> Call | None:
         """The call with this id, or None. Its timestamp, where it is known, spares looking for it."""
@@ -149,15 +147,25 @@ class Drilldown:
 
     def _calls(self, question: str, tenant: str | None, values: dict[str, object]) -> tuple[Call, ...]:
         with asking(self._database, tenant) as cursor:
-            return tuple(map(_call, cursor.execute(self._sql[question], values).fetchall()))
+            return tuple(map(call_of, cursor.execute(self._sql[question], values).fetchall()))
 
 
-def _call(row: tuple[Any, ...]) -> Call:
+def call_of(row: Sequence[Any]) -> Call:
+    """Return the call of a row of ``ai_usage_metrics``."""
     call = Call(*row)
     return replace(call, timestamp=call.timestamp.astimezone(UTC), created_at=call.created_at.astimezone(UTC))
 
 
-def _page(limit: int, before: Place | None) -> dict[str, object]:
+def trace_of(text: str) -> str:
+    """Return the 32 digits of a trace's id; raises `InvalidQuestion`."""
+    digits = text.replace("-", "")
+    if not _TRACE.fullmatch(digits):
+        raise InvalidQuestion(f"trace is {clean(text)[:40]!r}: allowed are 32 hexadecimal digits")
+    return digits
+
+
+def page_of(limit: int, before: Place | None) -> dict[str, object]:
+    """Return ``limit`` and ``before`` as values of a query; raises `InvalidQuestion`."""
     if type(limit) is not int or not 1 <= limit <= MAX_CALLS:
         raise InvalidQuestion(f"limit is {str(limit)[:40]}: allowed are whole numbers from 1 to {MAX_CALLS:,}")
     if before is None:
@@ -166,7 +174,8 @@ def _page(limit: int, before: Place | None) -> dict[str, object]:
     return {"limit": limit, "before": _utc(timestamp), "before_id": _id(number)}
 
 
-def _range(start: datetime | None, end: datetime | None) -> dict[str, object]:
+def range_of(start: datetime | None, end: datetime | None) -> dict[str, object]:
+    """Return [start, end) as values of a query; raises `InvalidQuestion`."""
     first, last = None if start is None else _utc(start), None if end is None else _utc(end)
     if first is not None and last is not None and last < first:
         raise InvalidQuestion(f"the period ends at {end}, before it begins at {start}")

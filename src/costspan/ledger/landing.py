@@ -19,8 +19,9 @@ import psycopg
 from msgspec.structs import replace
 
 from costspan.attribution import NO_TENANT
-from costspan.event import CallEvent, Outcome
+from costspan.event import CacheUse, CallEvent, Outcome
 from costspan.journal.segment import Batch, Unsettled
+from costspan.ledger.cacheuse import store_uses
 from costspan.ledger.database import Cursor, RefusedRows
 from costspan.ledger.dictionary import Dictionary, Kind, as_json, digest
 from costspan.ledger.queries import queries
@@ -79,7 +80,7 @@ class Landing:
     """
 
     def __init__(self, cursor: Cursor, memory: Memory, *, base: int, is_careful: bool) -> None:
-        self.calls = self.duplicates = self.unsettled = 0
+        self.calls = self.duplicates = self.unsettled = self.cache_uses = 0
         self.tenants: set[str] = set()
         self.refused: list[tuple[str, bytes]] = []
         self._cursor = cursor
@@ -94,6 +95,7 @@ class Landing:
         self._each(list(enumerate(batch.events)), self._store_calls)
         lost = [ending for ending in batch.endings if ending.outcome in _PERHAPS_BILLED]
         self._each(lost, self._store_unsettled)
+        self._each(batch.cache_uses, self._store_cache_uses)
         if self.refused:
             values = {
                 "writer": writer,
@@ -202,6 +204,14 @@ class Landing:
 
         def count() -> None:
             self.unsettled += added
+
+        return count
+
+    def _store_cache_uses(self, uses: Sequence[CacheUse]) -> Callable[[], None]:
+        store_uses(self._cursor, self._memory.dictionary, uses)
+
+        def count() -> None:
+            self.cache_uses += len(uses)
 
         return count
 

@@ -18,7 +18,7 @@ from costspan.errors import LedgerError, LedgerUnavailable, MigrationError
 from costspan.ledger.database import Cursor, Database
 from costspan.ledger.queries import queries, text
 
-__all__ = ["Migration", "migrate", "shipped"]
+__all__ = ["Migration", "migrate", "pending", "shipped"]
 
 #: Roles belong to the whole cluster: two databases that migrate at once disturb each other there, and only there.
 _DISTURBED = (
@@ -68,6 +68,11 @@ def migrate(database: Database, migrations: Sequence[Migration] | None = None) -
     _make_roles(database)
     _step(database, None)
     return tuple(migration.name for migration in known if _step(database, migration, known))
+
+
+def pending(database: Database) -> tuple[str, ...]:
+    """Return the names of what `migrate` would apply; nothing is changed. Errors as there."""
+    return tuple(step.name for step in _missing(shipped(), _applied(database)))
 
 
 def _applied(database: Database) -> Mapping[int, tuple[str, str]]:

@@ -42,6 +42,23 @@ class Period:
             raise InvalidQuestion(f"the period ends on {last}, before it begins on {first}")
         return cls(day_start(first, zone), day_start(_next(last), zone), zone)
 
+    @classmethod
+    def between(cls, start: datetime, end: datetime, zone: ZoneInfo) -> Period:
+        """From one instant to another.
+
+        Raises:
+            InvalidQuestion: when one of them is naive or at the calendar's end, or the end is before the start.
+        """
+        for instant in (start, end):
+            if instant.utcoffset() is None:
+                raise InvalidQuestion(f"{instant} has no time zone: which instant it is cannot be known")
+        if end < start:
+            raise InvalidQuestion(f"the period ends at {end}, before it begins at {start}")
+        try:
+            return cls(start.astimezone(UTC), end.astimezone(UTC), zone)
+        except OverflowError as error:
+            raise InvalidQuestion(f"no period that can be asked for: {start} to {end}") from error
+
     def days(self) -> list[tuple[datetime, date]]:
         """Each day's part of the period: its beginning and its date."""
         day = self.start.astimezone(self.zone).date()

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import date, datetime
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import psycopg
-
 from costspan.errors import InvalidQuestion
-from costspan.ledger.asking import asking
-from costspan.ledger.database import Cursor, Database, RefusedRows
+from costspan.ledger.asking import asking, summing
+from costspan.ledger.database import Database
 from costspan.ledger.period import Period, as_date, named_period
 from costspan.ledger.queries import queries
 from costspan.ledger.summary import Audit, Dimension, Summary, SummaryRow, total, usd
+from costspan.text import clean
 
 __all__ = ["Reader"]
 
@@ -36,6 +35,7 @@ _COLUMNS = (
 _COSTS = 3
 _OF_CONTEXTS = frozenset({Dimension.FEATURE, Dimension.SESSION, Dimension.USER})
 _OF_TIME = frozenset({Dimension.HOUR, Dimension.DAY, Dimension.WEEK, Dimension.MONTH})
+_OF_SESSION = frozenset({Dimension.SERVICE, Dimension.MODEL, Dimension.TENANT})
 _Buckets = Sequence[tuple[datetime, Mapping[str, date | datetime]]]
 
 
@@ -78,7 +78,7 @@ class Reader:
                 more, as it needs calls that were dropped: the message says from which day on it can be.
             LedgerError: as `Database.transaction`.
         """
-        period = _period(start, end, zone or self._zone)
+        period = Period.between(start, end, zone or self._zone)
         dimensions = _dimensions(by)
         buckets = period.buckets(dimensions)
         values: dict[str, object] = {
@@ -90,7 +90,7 @@ class Reader:
             "services": None if services is None else list(services),
         }
         query = self._sql["summary_of_contexts" if dimensions & _OF_CONTEXTS else "summary_of_kinds"]
-        with _asking(self._database, tenant) as cursor:
+        with summing(self._database, tenant) as cursor:
             found = cursor.execute(query, values).fetchall()
             unsettled = dict(cursor.execute(self._sql["unsettled"], values).fetchall())
         rows = tuple(_row(row, dimensions, buckets) for row in found)
@@ -114,14 +114,41 @@ class Reader:
 
     def sessions(self, start: datetime, end: datetime, *, tenant: str | None = None) -> int:
         """How many sessions had a call in [start, end). Errors as `summary`."""
-        period = _period(start, end, self._zone)
-        with _asking(self._database, tenant) as cursor:
+        period = Period.between(start, end, self._zone)
+        with summing(self._database, tenant) as cursor:
             rows = cursor.execute(self._sql["sessions"], {"start": period.start, "end": period.end}).fetchall()
         return int(rows[0][0])
 
+    def kept_since(self) -> date | None:
+        """The first day (UTC) whose calls were not dropped; None where none were. Errors as `Database.transaction`."""
+        with asking(self._database, None) as cursor:
+            since: date | None = cursor.execute(self._sql["kept_since"]).fetchall()[0][0]
+        return since
+
+    def session(self, session: str, *, tenant: str | None = None) -> tuple[SummaryRow, ...]:
+        """Sums of a session's calls over all of its life, by service, model and tenant, the dearest first.
+
+        Raises:
+            LedgerError: as `Database.transaction`.
+        """
+        with summing(self._database, tenant) as cursor:
+            found = cursor.execute(self._sql["summary_of_session"], {"session": clean(session)}).fetchall()
+        return tuple(_row(row, _OF_SESSION, ()) for row in found)
+
+    def audit_of(self, writer: UUID) -> tuple[int, Audit]:
+        """How far the journal of ``writer`` was read, and what became of its intents so far. Errors as `audit`."""
+        with asking(self._database, None) as cursor:
+            row = cursor.execute(self._sql["audit_writer"], {"writer": writer}).fetchone()
+        return (0, Audit(0, 0, 0, 0, 0, 0, 0)) if row is None else (row[0], Audit(*row[1:]))
+
+    def lost(self) -> Mapping[str, int]:
+        """How many attempts of all time ended without anybody knowing whether they were billed, by outcome. Errors as `audit`."""
+        with asking(self._database, None) as cursor:
+            return dict(cursor.execute(self._sql["lost"]).fetchall())
+
     def audit(self) -> Audit:
         """What became of every intent. Errors as `Database.transaction`."""
-        with _asking(self._database, None) as cursor:
+        with summing(self._database, None) as cursor:
             return Audit(*cursor.execute(self._sql["audit"]).fetchall()[0])
 
     def _by_service(self, period: str, tenant: str | None, day: date) -> Summary:
@@ -130,27 +157,6 @@ class Reader:
 
     def _today(self) -> date:
         return self._now().astimezone(self._zone).date()
-
-
-@contextmanager
-def _asking(database: Database, tenant: str | None) -> Iterator[Cursor]:
-    """As `asking`; an answer that would lack what was dropped is refused by what sums, and here that gets its name."""
-    try:
-        with asking(database, tenant) as cursor:
-            yield cursor
-    except RefusedRows as error:
-        if isinstance(error.__cause__, psycopg.Error) and error.__cause__.diag.table_name == "retention":
-            raise InvalidQuestion(str(error)) from error
-        raise
-
-
-def _period(start: datetime, end: datetime, zone: ZoneInfo) -> Period:
-    for instant in (start, end):
-        if instant.utcoffset() is None:
-            raise InvalidQuestion(f"{instant} has no time zone: which instant it is cannot be known")
-    if end < start:
-        raise InvalidQuestion(f"the period ends at {end}, before it begins at {start}")
-    return Period(start.astimezone(UTC), end.astimezone(UTC), zone)
 
 
 def _dimensions(by: Collection[str]) -> frozenset[Dimension]:

@@ -1,7 +1,8 @@
 """Days that are too old lose their calls, and keep their sums for ever.
 
 Dropped are the calls one by one, their details and corrections, sums by session, user and feature, and the names that
-nothing else refers to. Kept are the sums per quarter of an hour, model, operation and tenant.
+nothing else refers to. Kept are the sums per quarter of an hour, model, operation and tenant; those of caches without
+the feature.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from datetime import date
 import psycopg
 
 from costspan.errors import LedgerError
+from costspan.ledger.caches import drop_features
 from costspan.ledger.compaction import compact
 from costspan.ledger.database import Database
 from costspan.ledger.queries import queries
@@ -82,6 +84,7 @@ def retain(
         if done.days or limit is None:  # hourly, mostly no day became too old, and to look for names takes long
             with turn(database) as cursor:
                 cursor.execute(queries("keep")["drop_names"], {"start": midnight(kept_since)})
+                drop_features(cursor, midnight(kept_since))
             done = replace(done, contexts=_forget_contexts(database))
     except Busy:
         return replace(done, is_complete=False, is_busy=True)
@@ -89,8 +92,11 @@ def retain(
 
 
 def _drop_calls(database: Database, day: date) -> int:
+    sql = queries("keep")
     with turn(database) as cursor:
-        return int(cursor.execute(queries("keep")["drop_calls"], span(day)).fetchall()[0][0])
+        calls = cursor.execute(sql["note_retention"], span(day)).fetchall()[0][0]
+        cursor.execute(sql["drop_calls"], span(day))
+    return int(calls)
 
 
 def _forget_contexts(database: Database) -> int:

@@ -16,10 +16,12 @@ _PARTS = {
     "usage_day": "sums",
     "usage_day_detail": "sums",
     "usage_correction": "sums",
+    "cache_usage": "sums",
     "tenant": "dictionaries",
     "call_kind": "dictionaries",
     "kind_rate": "dictionaries",
     "call_context": "dictionaries",
+    "cache_kind": "dictionaries",
     "call_detail": "details",
     "correction": "details",
 }

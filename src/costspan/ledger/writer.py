@@ -43,6 +43,7 @@ class Written:
     quarantined: int = 0
     tenants: frozenset[str] = frozenset()
     """Who got new calls."""
+    cache_uses: int = 0
 
 
 class Writer:
@@ -145,6 +146,7 @@ def _written(batch: Batch, landing: Landing) -> Written:
         unsettled=landing.unsettled,
         quarantined=len(landing.refused),
         tenants=frozenset(landing.tenants),
+        cache_uses=landing.cache_uses,
     )
 
 

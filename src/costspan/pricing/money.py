@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 from fractions import Fraction
+from typing import overload
 
-__all__ = ["ATTO", "ATTO_PER_PICO", "PICO", "atto", "half_even", "pico", "plain", "usd"]
+import msgspec
+
+__all__ = ["ATTO", "ATTO_PER_PICO", "PICO", "atto", "half_even", "json_number", "pico", "plain", "usd"]
 
 PICO = 10**12
 ATTO = 10**18
@@ -55,3 +58,21 @@ def plain(amount: Decimal) -> str:
     """Return ``amount`` in plain notation without trailing zeros: ``0.0000013``, never ``1.3E-6``."""
     text = f"{amount:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+@overload
+def json_number(amount: Decimal | Fraction) -> msgspec.Raw: ...
+@overload
+def json_number(amount: None) -> None: ...
+@overload
+def json_number(amount: Decimal | Fraction | None) -> msgspec.Raw | None: ...
+def json_number(amount: Decimal | Fraction | None) -> msgspec.Raw | None:
+    """Return ``amount`` as a JSON number with all its decimals; no float comes near it.
+
+    A fraction, such as the cost of a session, is rounded to a pico-dollar.
+    """
+    if amount is None:
+        return None
+    if isinstance(amount, Fraction):
+        amount = Decimal(f"{half_even(amount.numerator * PICO, amount.denominator)}e-12")
+    return msgspec.Raw(plain(amount).encode())

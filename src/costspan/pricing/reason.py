@@ -15,6 +15,7 @@ __all__ = ["Doubt", "doubt", "sentence"]
 _WORDS = {
     Completeness.CUT: "the answer was not read to its end: its output is an estimate of what was seen",
     Completeness.ESTIMATED: "the provider sent no usage: tokens are estimated from the texts' lengths",
+    Completeness.ASSUMED: "a span told of it, and not on which terms or with which tools: standard and none are assumed",
 }
 _UNKNOWN = "nobody knows the usage field "
 _NEXT = "; "

@@ -15,6 +15,7 @@ CALLS = "costspan_calls"
 DURATION = "costspan_call_duration_seconds"
 CACHE_REQUESTS = "costspan_cache_requests"
 CACHE_AVOIDED = "costspan_cache_avoided_usd"
+CACHE_DROPPED = "costspan_cache_requests_dropped"
 EVENTS = "costspan_events"
 ATTEMPTS_OPEN = "costspan_attempts_open"
 JOURNAL_BYTES = "costspan_journal_bytes"
@@ -29,9 +30,14 @@ SPEND_TRAILING_HOUR = "costspan_spend_trailing_hour_usd"
 SPEND_PROJECTED_TODAY = "costspan_spend_projected_today_usd"
 BUDGET = "costspan_budget_usd"
 UNPRICED_TODAY = "costspan_unpriced_calls_today"
+CALLS_TODAY = "costspan_calls_today"
+SPEND_TODAY_MODEL = "costspan_spend_today_model_usd"
 LEDGER_LAST_SUCCESS = "costspan_ledger_last_success_timestamp_seconds"
 LEDGER_QUERY_FAILED = "costspan_ledger_query_failed"
 LEDGER_QUERY_DURATION = "costspan_ledger_query_duration_seconds"
+
+# Of the intake of spans at `costspan serve`.
+OTLP_SPANS = "costspan_otlp_spans"
 
 # Span attributes. The first three are proposed to the GenAI conventions (semantic-conventions-genai PR 443); they are
 # floats, as OTel has no decimal, so the exact amount stands beside them as a string.

@@ -56,6 +56,9 @@ class PipelineCollector(Collector):
             events.add_metric(("landed",), self._drained.calls)
             events.add_metric(("quarantined",), self._drained.quarantined)
         yield events
+        yield CounterMetricFamily(
+            names.CACHE_DROPPED, "Look-ups in caches that found no room in the journal.", value=journal.uses_dropped
+        )
         yield GaugeMetricFamily(names.ATTEMPTS_OPEN, "Attempts that are on their way.", value=journal.open_intents)
         yield GaugeMetricFamily(names.JOURNAL_BYTES, "Bytes of this process's journal on disk.", value=journal.bytes)
         age = max(0.0, time.time() - journal.oldest_ns / 1e9) if journal.oldest_ns else 0.0
@@ -68,6 +71,7 @@ class PipelineCollector(Collector):
     def describe(self) -> Iterator[Metric]:
         """Names only: registering reads no file."""
         yield CounterMetricFamily(names.EVENTS, "")
+        yield CounterMetricFamily(names.CACHE_DROPPED, "")
         yield GaugeMetricFamily(names.ATTEMPTS_OPEN, "")
         yield GaugeMetricFamily(names.JOURNAL_BYTES, "")
         yield GaugeMetricFamily(names.JOURNAL_AGE, "")

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import msgspec
 import psycopg
 
-from costspan.event import CallEvent, Intent, Line
+from costspan.event import CacheUse, CallEvent, Intent, Line
 from costspan.journal import Batch, Unsettled
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -99,6 +99,26 @@ def lost(outcome: str, at: datetime = NOON, **changes: Any) -> Unsettled:
     )
     intent = msgspec.structs.replace(intent, **changes)
     return Unsettled(intent.attempt, intent, outcome, "connection reset")
+
+
+def use(at: datetime = NOON, tokens: int = 1000, **changes: Any) -> CacheUse:
+    """A hit of a cache of embeddings, of which a thousand tokens cost $0.00013."""
+    hit = CacheUse(
+        at_ns=nanoseconds(at),
+        cache="embeddings",
+        is_hit=True,
+        tokens=tokens,
+        avoided_pico=tokens * 130_000,
+        model="text-embedding-3-large",
+        tenant="acme",
+        feature="search",
+    )
+    return msgspec.structs.replace(hit, **changes)
+
+
+def miss(at: datetime = NOON, **changes: Any) -> CacheUse:
+    """A miss of the same cache."""
+    return use(at, 0, **{"is_hit": False, "avoided_pico": None, **changes})
 
 
 @dataclass

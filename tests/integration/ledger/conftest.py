@@ -22,6 +22,15 @@ def rows(ledger_url: str) -> Iterator[Rows]:
 
 
 @pytest.fixture(scope="module")
+def shared_ledger(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
+    """A ledger that the tests of a module share, each with tenants of its own."""
+    settings = Settings(database_url=module_database_url, state_dir=Path(tmp_path_factory.mktemp("shared")))
+    ledger = Ledger.connect(settings)
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture(scope="module")
 def world(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Two tenants with something in every table. The tests of a module share it, and change nothing."""
     settings = Settings(database_url=module_database_url, state_dir=Path(tmp_path_factory.mktemp("world")))

@@ -16,13 +16,15 @@ ROLES = ("costspan_owner", "costspan_writer", "costspan_keeper", "costspan_tenan
 #: Tables that have a tenant's rows, and show a tenant its own.
 OF_TENANTS = {
     "tenant", "call_kind", "kind_rate", "call_context", "call", "call_detail", "usage_hour", "unsettled",
-    "call_slice", "usage_day", "usage_day_detail", "correction", "usage_correction",
+    "call_slice", "usage_day", "usage_day_detail", "correction", "usage_correction", "cache_kind", "cache_usage",
 }  # fmt: skip
 #: What is no tenant's own: from when calls are kept, and what may be spent by whom nobody said anything about.
 OF_ALL = {"retention", "budget_change"}
-OF_OPERATORS = {"writer", "quarantine", "natural_call", "threshold_alert", "reprice", "forgotten"}
+OF_OPERATORS = {
+    "writer", "quarantine", "natural_call", "threshold_alert", "reprice", "forgotten", "api_token", "revoked_token",
+}  # fmt: skip
 FACES = {
-    "public.ai_usage_metrics", "public.ai_usage_daily", "public.ai_usage_hourly",
+    "public.ai_usage_metrics", "public.ai_usage_daily", "public.ai_usage_hourly", "public.ai_cache_usage",
     "costspan.budget", "costspan.current_correction",
 }  # fmt: skip
 TABLES = {f"costspan.{name}" for name in OF_TENANTS | OF_ALL | OF_OPERATORS}
@@ -40,8 +42,8 @@ RELATIONS = {
     "costspan_tenant": dict.fromkeys({f"costspan.{name}" for name in OF_TENANTS | OF_ALL} | FACES, READ),
     "costspan_admin": dict.fromkeys(TABLES | FACES, READ),
     "costspan_writer": {
-        **_each("tenant call_kind kind_rate call_context natural_call", READ | ADD),
-        **_each("writer usage_hour threshold_alert", CHANGE),
+        **_each("tenant call_kind kind_rate call_context natural_call cache_kind", READ | ADD),
+        **_each("writer usage_hour threshold_alert cache_usage", CHANGE),
         **_each("call call_detail unsettled quarantine", ADD),
         "costspan.forgotten": READ,
         "costspan.batch": {"USAGE"},
@@ -50,13 +52,17 @@ RELATIONS = {
         "costspan.current_correction": READ,
         **_each("tenant call_kind kind_rate retention forgotten", READ | ADD),
         **_each("call call_detail call_context natural_call quarantine", READ | REMOVE),
-        **_each("call_slice correction", READ | ADD | REMOVE),
+        **_each("call_slice correction cache_kind", READ | ADD | REMOVE),
         **_each("usage_day usage_day_detail usage_correction", CHANGE),
+        "costspan.cache_usage": CHANGE | REMOVE,
         "costspan.usage_hour": READ | {"UPDATE"} | REMOVE,
         "costspan.unsettled": READ | {"UPDATE (feature, session_id, user_id)"},
         # Who changed a budget and when is not for it to say.
         "costspan.budget_change": READ | {"INSERT (amount_usd, tenant_key, window)"},
         "costspan.reprice": READ | {"INSERT (price_version, reason, since, until)"},
+        # Nor who made a token, or revoked one; and of what it made it changes nothing.
+        "costspan.api_token": READ | {"INSERT (digest, expires_at, is_admin, name, tenant_key)"},
+        "costspan.revoked_token": READ | {"INSERT (token_id)"},
     },
 }
 for _role, _relations in RELATIONS.items():
@@ -119,6 +125,12 @@ SHOWN = {
     "costspan.budget_change": f"((tenant_key IS NULL) OR {_OWN})",
     "costspan.retention": "true",
     "costspan.migration": "true",
+}
+
+#: What an operator's role may not do to every row that its rights let it touch: (table, verb) and which rows are left.
+LIMITS = {
+    ("costspan.correction", "DELETE"): "(at < ( SELECT ((max(retention.kept_since))::timestamp without time zone"
+    " AT TIME ZONE 'UTC'::text) AS timezone\n   FROM costspan.retention))",
 }
 
 _RELATIONS = """
@@ -258,10 +270,13 @@ def _of_functions(rows: Rows) -> Iterator[str]:
 
 
 def _of_policies(rows: Rows) -> Iterator[str]:
-    shown = set()
+    shown, limited = set(), set()
     for name, policy, roles, verb, condition, check, kind in rows(_POLICIES):
-        if kind != "PERMISSIVE":
-            yield f"{policy} on {name} is {kind}"
+        if kind == "RESTRICTIVE":
+            limited.add((name, verb))
+            if condition != LIMITS.get((name, verb)):
+                yield f"{policy} on {name} leaves {sorted(roles)} {verb} where {condition}"
+            continue
         if set(roles) - set(ROLES):
             yield f"{policy} on {name} is for {sorted(roles)}"
         if "costspan_tenant" in roles:
@@ -271,6 +286,7 @@ def _of_policies(rows: Rows) -> Iterator[str]:
         elif (condition, check) != ("true", "true"):
             yield f"{policy} on {name} is for {sorted(roles)} where {condition}"
     yield from _missing("policy for tenants on", SHOWN, shown)
+    yield from _missing("limit on", map(str, LIMITS), map(str, limited))
 
 
 def _of_roles(rows: Rows) -> Iterator[str]:

@@ -129,6 +129,8 @@ def test_what_the_rival_does_changes_no_answer(ledger, ledger_url, rows):
         write(ledger, "rival")
         ledger.set_budget("rival", "day", Decimal(1))
         ledger.set_budget("rival", "month", Decimal(2))
+        ledger.tokens.create("another of rival", tenant="rival")
+        ledger.tokens.revoke("of rival")
 
         assert answers(world, "acme", given) == before[0]
         assert shown(world, "acme") == before[1]
@@ -301,6 +303,12 @@ DETOURS = [
     "select * from costspan.quarantine",
     "select * from costspan.writer",
     "select * from costspan.reprice",
+    "select * from costspan.api_token",
+    "select count(digest) from costspan.api_token",
+    "insert into costspan.api_token (name, is_admin, digest) values ('mine', true, sha256('mine'))",
+    "select nextval('costspan.api_token_token_id_seq')",
+    "select * from costspan.revoked_token",
+    "insert into costspan.revoked_token (token_id) values (1)",
     "select nextval('costspan.batch')",
     "select setval('costspan.tenant_tenant_key_seq', 1)",
     "create table costspan.mine (a int)",

@@ -192,6 +192,8 @@ def test_the_writer_reads_no_call_and_no_budget(world):
         "usage_hour",
         "natural_call",
         "threshold_alert",
+        "cache_kind",
+        "cache_usage",
     }
     with world.acting("costspan_writer") as ask:
         assert {name for schema, name in relations(world.rows) if every_row(ask, schema, name)} == shown | {"migration"}
@@ -235,6 +237,18 @@ def test_the_keeper_invents_no_call_and_no_past(world, invention):
     """It moves and drops; it can neither add nor alter a call, a journal's position, a record of a change."""
     with world.acting("costspan_keeper") as ask, pytest.raises(InsufficientPrivilege):
         ask(invention)
+
+
+def test_the_keeper_drops_no_correction_that_counts(world):
+    """One whose call is kept stays, whoever wants it gone; where a day is noted as dropped, its corrections may go."""
+    kept = "select count(*) from costspan.correction where at >= '2026-01-01'"
+    before = world.rows.one(kept)
+    assert before
+
+    with world.acting("costspan_keeper") as ask:
+        ask("delete from costspan.correction")
+
+    assert world.rows.one(kept) == before
 
 
 CHANGES = {

@@ -12,6 +12,7 @@ from threading import Barrier, Thread
 from uuid import uuid4
 
 import msgspec
+import psycopg
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -20,7 +21,9 @@ from costspan.event import CallEvent
 from costspan.journal import Journal
 from costspan.ledger.database import Database
 from costspan.ledger.difference import Scope
+from costspan.ledger.queries import queries
 from costspan.ledger.repricing import Repricer
+from costspan.ledger.turn import span
 from costspan.meter import Meter
 from costspan.pricing import PriceBook, userfile
 from costspan.sinks.prometheus import PrometheusSink
@@ -375,6 +378,26 @@ def test_calls_that_were_dropped_are_left_alone(store, shop, repricer, rows):
 
     assert (found.corrections, found.kept_since) == (1, date(2026, 11, 4))
     assert rows("select at from costspan.correction") == [(DAY + timedelta(days=2),)]
+
+
+def test_calls_that_are_being_dropped_are_not_corrected(ledger, ledger_url, write, shop, repricer, rows):
+    """Who drops a day is waited for, and of what was looked at before and is gone by then nothing is corrected."""
+    write(shop.call(**of("llama-9")))
+    ledger.compact(DAY.date() + timedelta(days=1))
+    found = []
+    repricing = Thread(target=lambda: found.append(repricer(book(LEARNT)).reprice(ALL)))
+    with psycopg.connect(ledger_url) as dropping:
+        dropping.execute(queries("keep")["note_retention"], span(DAY.date()))
+        repricing.start()
+        while not rows("select from pg_locks where locktype = 'advisory' and not granted"):
+            repricing.join(0.01)
+            assert repricing.is_alive()
+        dropping.execute(queries("keep")["drop_calls"], span(DAY.date()))
+
+    repricing.join()
+
+    assert [(done.corrections, done.overtaken) for done in found] == [(0, 1)]
+    assert rows.one("select count(*) from costspan.correction") == 0
 
 
 def test_lines_are_stored_only_where_they_do_not_follow(store, shop, repricer, rows):

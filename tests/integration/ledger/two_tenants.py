@@ -16,7 +16,7 @@ from psycopg import sql
 
 from costspan.ledger import Ledger
 from costspan.ledger.budget import Window
-from integration.ledger.calls import NOON, Rows, batch, call, lost, unpriced
+from integration.ledger.calls import NOON, Rows, batch, call, lost, unpriced, use
 
 __all__ = ["Ask", "World", "a_login", "fill", "write"]
 
@@ -69,7 +69,9 @@ def write(ledger: Ledger, *names: str) -> None:
                 ),
                 call(at, **who | {"cost_pico": -1, "session": f"{name}-poison"}),
             ]
-            ledger.write(batch(events, endings=[lost("open", at, tenant=name, session=f"{name}-s")]), uuid4())
+            uses = [use(at, tenant=name, feature=f"{name}-f", tokens=own["tokens"][0])]
+            lost_one = lost("open", at, tenant=name, session=f"{name}-s")
+            ledger.write(batch(events, endings=[lost_one], cache_uses=uses), uuid4())
     ledger.compact(date(2026, 11, 21))
 
 
@@ -78,6 +80,7 @@ def fill(ledger: Ledger, rows: Rows) -> None:
     write(ledger, *_OF_EACH)
     for name, amount in (("acme", "25"), ("rival", "7771.7")):
         ledger.set_budget(name, "day", Decimal(amount))
+        ledger.tokens.create(f"of {name}", tenant=name)
         rows.connection.execute(_CORRECT, {"tenant": name})
         ledger._thresholds._may_alert(name, Window.DAY, Decimal(10))
     ledger.set_budget(None, "month", Decimal(1000))

@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, precondition, rule
 
-from costspan.event import CallEvent, Ending, Intent, Outcome
+from costspan.event import CacheUse, CallEvent, Ending, Intent, Outcome
 from costspan.journal import Journal, Segment, adopt, file
 from costspan.journal.frame import CARRIED, read_header, salt, scan
 from costspan.journal.reader import record
-from unit.journal.records import ending, event, files, intent
+from unit.journal.records import ending, event, files, intent, use
 
 PROCESSES = 2
 MEMORY = Path("/dev/shm")
@@ -47,6 +47,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.positions: Counter[object] = Counter()
         self.events: Counter[int] = Counter()
         self.endings: dict[int, list[str]] = {}
+        self.uses: Counter[int] = Counter()
         self.writes_fail = False
         file._write = self.write  # type: ignore[attr-defined]  # the real one is put back in teardown
 
@@ -79,6 +80,16 @@ class JournalMachine(RuleBasedStateMachine):
             return
         self.state[number] = how
         self.owner[number].close_attempt(event(number) if how == "settled" else ending(number, how))
+        if self.writes_fail:
+            self.uncertain.add(number)
+
+    @rule(process=st.integers(0, PROCESSES - 1))
+    def look_up(self, process: int) -> None:
+        """An application's own cache is asked."""
+        number, self.next = self.next, self.next + 1
+        self.owner[number] = self.processes[process]
+        self.state[number] = "used"
+        self.owner[number].note(use(number))
         if self.writes_fail:
             self.uncertain.add(number)
 
@@ -193,6 +204,8 @@ class JournalMachine(RuleBasedStateMachine):
             found = record(payload.removeprefix(CARRIED))
             if isinstance(found, CallEvent | Ending | Intent):
                 hit.add(int.from_bytes(found.attempt, "big"))
+            elif isinstance(found, CacheUse):
+                hit.add(found.tokens)
             else:  # the word that a file was rotated: its open intents may show up in two files
                 hit |= {number for number, state in self.state.items() if state}
         self.hit = hit
@@ -211,6 +224,9 @@ class JournalMachine(RuleBasedStateMachine):
             number = int.from_bytes(found.attempt, "big")
             assert found == event(number)
             self.events[number] += 1
+        for used in batch.cache_uses:
+            assert used == use(used.tokens)
+            self.uses[used.tokens] += 1
         for ended in batch.endings:
             number = int.from_bytes(ended.attempt, "big")
             assert ended.intent == intent(number) or number in self.uncertain or ended.intent is None
@@ -225,6 +241,9 @@ class JournalMachine(RuleBasedStateMachine):
         for number, times in self.events.items():
             assert times == 1
             assert self.state[number] == "settled"
+        for number, times in self.uses.items():
+            assert times == 1
+            assert self.state[number] == "used"
         for number, outcomes in self.endings.items():
             assert number in self.uncertain or len(outcomes) == 1
             assert number in self.uncertain or outcomes[0] in {self.state[number], Outcome.OPEN}
@@ -232,7 +251,7 @@ class JournalMachine(RuleBasedStateMachine):
     @invariant()
     def no_call_was_dropped(self) -> None:
         """Memory has room for all of this."""
-        assert all(journal.stats.dropped == 0 for journal in self.processes)
+        assert all(journal.stats.dropped == journal.stats.uses_dropped == 0 for journal in self.processes)
 
     def teardown(self) -> None:
         """All processes end, the rest is drained: what was certain is in the ledger."""
@@ -264,6 +283,8 @@ class JournalMachine(RuleBasedStateMachine):
             if state == "settled":
                 assert self.events[number] == 1, f"{number} is missing"
                 assert number not in self.endings
+            elif state == "used":
+                assert self.uses[number] == 1, f"{number} is missing"
             else:
                 assert self.endings.get(number) == [state], f"{number} is {self.endings.get(number)}, not {state}"
         left = files(self.folder) if self.folder.exists() else []

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from costspan.event import CallEvent, Ending, Intent, Line
+from costspan.event import CacheUse, CallEvent, Ending, Intent, Line
 from costspan.journal import Journal, Segment, Unsettled
 
 NOON = 1_767_268_800_000_000_000
@@ -66,6 +66,11 @@ def ending(number: int, outcome: str = "unanswered") -> Ending:
     return Ending(attempt(number), outcome, "timeout")
 
 
+def use(number: int) -> CacheUse:
+    """A hit that is told from others by its tokens."""
+    return CacheUse(NOON, "embeddings", True, number, 130_000 * number, "text-embedding-3-large", "acme", "search")
+
+
 class Drained:
     """What a drainer that commits everything would have put into the ledger."""
 
@@ -74,6 +79,7 @@ class Drained:
         self.numbers: list[int] = []
         self.events: list[CallEvent] = []
         self.endings: list[Unsettled] = []
+        self.uses: list[CacheUse] = []
         self.quarantined: list[bytes] = []
         self.torn = 0
 
@@ -87,6 +93,7 @@ class Drained:
                 self.events += batch.events
                 self.numbers += [int.from_bytes(found.attempt, "big") for found in batch.events]
                 self.endings += batch.endings
+                self.uses += batch.cache_uses
                 self.quarantined += batch.quarantined
                 self.torn += batch.torn
                 if batch.is_last:

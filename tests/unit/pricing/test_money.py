@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from fractions import Fraction
 
@@ -58,3 +59,22 @@ def test_halves_go_to_the_even_number(numerator, denominator, rounded):
 def test_rates_are_rounded_by_half_an_atto_dollar_at_most(dollars):
     """A rate that does not go into atto-dollars is off by no more than half of one."""
     assert abs(Fraction(money.atto(dollars), money.ATTO) - dollars) <= Fraction(1, 2 * money.ATTO)
+
+
+@given(AMOUNTS)
+def test_a_json_number_has_every_digit(pico):
+    """No float, no exponent, no zeros that say nothing."""
+    amount = Decimal(f"{pico}e-12")
+
+    text = bytes(money.json_number(amount)).decode()
+
+    assert Decimal(text) == amount
+    assert json.loads(text, parse_float=Decimal) == amount
+    assert "e" not in text.lower()
+    assert not (text.endswith("0") and "." in text)
+
+
+def test_a_fraction_is_rounded_to_a_pico_dollar():
+    """A third of a dollar cannot be written, and is not written longer than the ledger counts."""
+    assert bytes(money.json_number(Fraction(1, 3))) == b"0.333333333333"
+    assert money.json_number(None) is None

@@ -240,23 +240,30 @@ select costspan.drop_day(%(table)s, %(day)s)
 -- name: old_days
 select day, sum(size)::bigint from costspan.call_slice where day < %(kept_since)s group by day order by day
 
+-- name: note_retention
+-- Before anything is dropped: what was not noted as dropped, the keeper may not drop. Waits for corrections under way.
+with held as materialized (
+    select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('costspan.retention', 0))
+),
+calls as (
+    select coalesce(sum(size), 0) as number from costspan.call_slice where day = %(day)s
+)
+insert into costspan.retention (kept_since, calls)
+select %(day)s + 1, number from held cross join calls
+returning calls
+
 -- name: drop_calls
 -- All that tells the calls of one day apart. What they sum up to stays, and their corrections' sums.
 with calls as (
-    delete from costspan.call_slice where day = %(day)s returning size
+    delete from costspan.call_slice where day = %(day)s
 ),
 corrections as (
     delete from costspan.correction where at >= %(start)s and at < %(end)s
 ),
 details as (
     delete from costspan.call_detail where at >= %(start)s and at < %(end)s
-),
-sums as (
-    update costspan.usage_day_detail set contexts = null where day = %(day)s and contexts is not null
 )
-insert into costspan.retention (kept_since, calls)
-select %(day)s + 1, coalesce(sum(size), 0) from calls
-returning calls
+update costspan.usage_day_detail set contexts = null where day = %(day)s and contexts is not null
 
 -- name: drop_names
 -- Lost attempts stay counted, without whose they were. Natural keys stay as long as a provider keeps what may be read again.

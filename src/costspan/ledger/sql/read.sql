@@ -126,9 +126,84 @@ from (
     where context.session_id <> ''
 ) as seen
 
+-- name: audit_writer
+-- The same of one journal, and how far it was read.
+select position, intents, calls, duplicates, failed, unsettled, quarantined, torn_bytes
+from costspan.writer where writer_id = %(writer)s
+
+-- name: lost
+select outcome, count(*) from costspan.unsettled group by outcome
+
+-- name: kept_since
+select max(kept_since) from costspan.retention
+
 -- name: audit
 select
     coalesce(sum(intents), 0)::bigint, coalesce(sum(calls), 0)::bigint, coalesce(sum(duplicates), 0)::bigint,
     coalesce(sum(failed), 0)::bigint, coalesce(sum(unsettled), 0)::bigint, coalesce(sum(quarantined), 0)::bigint,
     coalesce(sum(torn_bytes), 0)::bigint
 from costspan.writer
+
+-- name: summary_of_session
+-- As summary_of_contexts, of one session over all of its life, by service, model and tenant: hot call by call, cold from the
+-- sums per context of the days whose slices have it.
+with asked as materialized (
+    select array_agg(context.context_id) as contexts, array_agg(distinct context.tenant_key) as tenants
+    from costspan.tenant
+    join costspan.call_context as context on context.tenant_key = tenant.tenant_key
+    where context.session_id = nullif(%(session)s, '')
+),
+used as (
+    select
+        call.tenant_key, call.kind_id, 1 as calls, call.tokens_in, call.tokens_out, coalesce(call.cache_read, 0) as cache_read,
+        coalesce(call.cache_write_5m, 0)::bigint + coalesce(call.cache_write_1h, 0)
+            + coalesce(call.cache_write_30m, 0) + coalesce(call.cache_write_12h, 0) as cache_write,
+        coalesce(call.reasoning, 0) as reasoning, coalesce(call.cost_pico, 0) as cost_pico
+    from costspan.call
+    where call.context_id = any ((select contexts from asked)::int[])
+    union all
+    select
+        detail.tenant_key, part.kind_id, part.calls, part.tokens_in, part.tokens_out, part.cache_read, part.cache_write,
+        part.reasoning, part.cost_pico
+    from (
+        select distinct slice.tenant_key, slice.day
+        from costspan.call_slice as slice
+        where slice.contexts && (select contexts from asked)
+    ) as held
+    join costspan.usage_day_detail as detail using (tenant_key, day)
+    cross join lateral unnest(detail.contexts) as part
+    where part.context_id = any ((select contexts from asked)::int[])
+    union all
+    select
+        correction.tenant_key, side.kind_id, side.sign, side.sign * correction.tokens_in, side.sign * correction.tokens_out,
+        side.sign * correction.cache_read, side.sign * correction.cache_write, side.sign * correction.reasoning, side.cost_pico
+    from costspan.correction
+    cross join lateral (
+        values (-1, correction.kind_before, -coalesce(correction.cost_before, 0)),
+            (1, correction.kind_after, coalesce(correction.cost_after, 0))
+    ) as side (sign, kind_id, cost_pico)
+    where correction.tenant_key = any ((select tenants from asked)::int[])
+        and correction.context_id = any ((select contexts from asked)::int[])
+)
+select
+    null, kind.service, null, kind.model, null, null, tenant.tenant_id, null, null, null,
+    sum(calls)::bigint,
+    coalesce(sum(calls) filter (where status = 'priced'), 0)::bigint,
+    coalesce(sum(calls) filter (where status = 'estimated'), 0)::bigint,
+    coalesce(sum(calls) filter (where status = 'partial'), 0)::bigint,
+    coalesce(sum(calls) filter (where status = 'unpriced'), 0)::bigint,
+    coalesce(sum(calls) filter (where status = 'invalid'), 0)::bigint,
+    coalesce(sum(tokens_in) filter (where status <> 'invalid'), 0)::bigint,
+    coalesce(sum(tokens_out) filter (where status <> 'invalid'), 0)::bigint,
+    coalesce(sum(cache_read) filter (where status <> 'invalid'), 0)::bigint,
+    coalesce(sum(cache_write) filter (where status <> 'invalid'), 0)::bigint,
+    coalesce(sum(reasoning) filter (where status <> 'invalid'), 0)::bigint,
+    sum(cost_pico),
+    coalesce(sum(cost_pico) filter (where status <> 'priced'), 0),
+    coalesce(sum(cost_pico) filter (where status = 'estimated'), 0)
+from used
+left join costspan.call_kind as kind on kind.kind_id = used.kind_id
+left join costspan.tenant on tenant.tenant_key = used.tenant_key
+group by kind.service, kind.model, tenant.tenant_id
+having sum(calls) <> 0
+order by sum(cost_pico) desc, 2, 4, 7

@@ -69,9 +69,14 @@ insert into costspan.reprice (since, until, price_version, reason)
 values (%(since)s, %(until)s, %(price_version)s, %(reason)s)
 returning reprice_id
 
+-- name: hold_retention
+-- Until this transaction ends no calls are dropped; who is dropping some is waited for.
+select pg_catalog.pg_advisory_xact_lock_shared(pg_catalog.hashtextextended('costspan.retention', 0))
+
 -- name: add_corrections
 -- In the order of the keys, so that two that reprice at once never wait for each other in a circle. Who comes second with a
--- revision adds nothing: the first looked at the same call in the same state.
+-- revision adds nothing: the first looked at the same call in the same state. Nor is a call corrected that was dropped since
+-- it was looked at.
 insert into costspan.correction (
     call_id, revision, reprice_id, at, tenant_key, context_id, kind_before, kind_after, cost_before, cost_after,
     tokens_in, tokens_out, cache_read, cache_write, reasoning, duration_ms, lines, problem
@@ -84,5 +89,6 @@ from json_to_recordset(%(corrections)s::json) as given (
     cost_before bigint, cost_after bigint, tokens_in int, tokens_out int, cache_read bigint, cache_write bigint,
     reasoning bigint, duration_ms bigint, lines jsonb, problem text
 )
+where at >= coalesce((select max(kept_since)::timestamp at time zone 'UTC' from costspan.retention), '-infinity')
 order by call_id, revision
 on conflict (call_id, revision) do nothing

@@ -147,3 +147,33 @@ on conflict do nothing
 -- name: add_quarantined
 insert into costspan.quarantine (writer_id, position, reason, record)
 select %(writer)s, %(position)s, reason, record from unnest(%(reasons)s::text[], %(records)s::bytea[]) as given (reason, record)
+
+-- name: add_cache_kinds
+insert into costspan.cache_kind (tenant_key, key, cache, model, feature)
+select tenant_key, key, cache, model, feature
+from json_to_recordset(%(rows)s::json) as given (tenant_key int, key uuid, cache text, model text, feature text)
+where not exists (select from costspan.cache_kind as known where known.key = given.key)
+order by key
+on conflict do nothing
+
+-- name: add_cache_uses
+-- LEFT JOIN: what the keeper has just forgotten must fail, and be added anew, rather than be left out. Sorted, as in every
+-- other statement that waits for another writer's rows.
+insert into costspan.cache_usage as sums (
+    tenant_key, quarter, cache_id, hits, misses, hits_unpriced, tokens_avoided, avoided_pico
+)
+select
+    given.tenant_key, given.quarter, kind.cache_id, given.hits, given.misses, given.hits_unpriced, given.tokens_avoided,
+    given.avoided_pico
+from json_to_recordset(%(rows)s::json) as given (
+    tenant_key int, key uuid, quarter timestamptz, hits bigint, misses bigint, hits_unpriced bigint, tokens_avoided bigint,
+    avoided_pico numeric
+)
+left join costspan.cache_kind as kind on kind.key = given.key
+order by 1, 2, 3
+on conflict (tenant_key, quarter, cache_id) do update set
+    hits = sums.hits + excluded.hits,
+    misses = sums.misses + excluded.misses,
+    hits_unpriced = sums.hits_unpriced + excluded.hits_unpriced,
+    tokens_avoided = sums.tokens_avoided + excluded.tokens_avoided,
+    avoided_pico = sums.avoided_pico + excluded.avoided_pico
