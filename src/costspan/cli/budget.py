@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
-import msgspec
 import typer
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from typer.core import TyperCommand
 
 from costspan.cli import allowance, table
 from costspan.cli.amount import dollars
-from costspan.cli.document import number
-from costspan.errors import ConfigurationError, InvalidQuestion, LedgerError, LedgerUnavailable
+from costspan.cli.opened import opened, sensible
+from costspan.cli.screen import Json, console, print_json
+from costspan.errors import InvalidQuestion
 from costspan.ledger import Ledger
+from costspan.ledger.allowance import SETTINGS, allowances, everybodys
 from costspan.ledger.budget import BudgetChange, Window
+from costspan.pricing.money import json_number
 from costspan.settings import Settings
 from costspan.text import clean
 
 __all__ = ["budget_app"]
 
-FAILED, REFUSED = 1, 2
-_WIDE = 200
 _SHOWN = 80
 _WRITTEN = re.compile(r"\$?\s*(?P<usd>\d{1,13}(?:\.\d{1,12})?)\s*/\s*(?P<window>day|month)", re.ASCII | re.IGNORECASE)
 _ALLOWED = "allowed are dollars a day or a month, 0 or more, such as 25/day or 499.50/month"
@@ -37,7 +34,6 @@ _NEGATIVE = re.compile(r"-[\d.]", re.ASCII)
 _EVERYBODY = "everybody who has none"
 
 _Default = Annotated[bool, typer.Option("--default", help="For everybody who has no budget of their own.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON; amounts are exact numbers.")]
 
 
 class _Literal(TyperCommand):
@@ -76,12 +72,12 @@ def set_budget(
     1  the ledger cannot be written
     2  what is asked makes no sense
     """  # fmt: skip  # noqa: D301  # click's mark for text that stays as it is, not a backslash
-    with _refusing("set"):
+    with sensible("budget set"):
         *names, written = words
         tenant = _tenant(names, for_all=for_all)
         amount, window = _read(written)
         settings = Settings.from_environment()
-    with _ledger("set", settings) as ledger:
+    with opened("budget set", settings) as ledger:
         is_changed = ledger.set_budget(tenant, window.value, amount)
         typer.echo(f"{tenant or 'Everybody'}: {dollars(amount)} a {window}{'' if is_changed else ', as before'}.")
         if tenant is not None:
@@ -107,18 +103,18 @@ def unset_budget(
     1  the ledger cannot be written
     2  what is asked makes no sense
     """  # fmt: skip  # noqa: D301  # click's mark for text that stays as it is, not a backslash
-    with _refusing("unset"):
+    with sensible("budget unset"):
         *names, written = words
         tenant = _tenant(names, for_all=for_all)
         window = _window(written)
         settings = Settings.from_environment()
-    with _ledger("unset", settings) as ledger:
+    with opened("budget unset", settings) as ledger:
         was_there = ledger.unset_budget(tenant, window.value)
         whom = f"{tenant} has" if tenant else "Everybody has"
         typer.echo(
             f"{whom} no budget of {'their' if tenant is None else 'its'} own a {window}{'' if was_there else ', as before'}."
         )
-        counting = allowance.everybodys(ledger, settings.daily_budget_usd).get(window)
+        counting = everybodys(ledger, settings.daily_budget_usd).get(window)
         typer.echo("None counts now." if counting is None else f"What counts now: {_told(*counting, window)}.")
 
 
@@ -126,7 +122,7 @@ def unset_budget(
 def list_budgets(
     *,
     tenant: Annotated[str | None, typer.Option(metavar="ID", help="One tenant only; all when not given.")] = None,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """List what tenants may spend, and how much of it is spent so far; the fullest first.
 
@@ -144,36 +140,34 @@ def list_budgets(
     1  the ledger cannot be read
     2  what is asked makes no sense
     """  # fmt: skip  # noqa: D301  # click's mark for text that stays as it is, not a backslash
-    with _refusing("list"):
+    with sensible("budget list"):
         whom = None if tenant is None else _named(tenant)
         settings = Settings.from_environment()
     now, zone, daily = datetime.now(UTC), settings.timezone, settings.daily_budget_usd
-    with _ledger("list", settings) as ledger:
-        found = allowance.allowances(ledger, daily=daily, zone=zone, now=now, tenant=whom)
-        others = allowance.everybodys(ledger, daily)
+    with opened("budget list", settings) as ledger:
+        found = allowances(ledger, daily=daily, zone=zone, now=now, tenant=whom)
+        others = everybodys(ledger, daily)
     today = now.astimezone(zone).date()
     if as_json:
         document = {
             "date": today.isoformat(),
             "timezone": zone.key,
             "everybody": [
-                {"window": window.value, "budget_usd": number(amount), "source": source}
+                {"window": window.value, "budget_usd": json_number(amount), "source": source}
                 for window, (amount, source) in others.items()
             ],
             "budgets": [allowance.as_document(item) for item in found],
         }
-        _print_json(document)
+        print_json(document)
         return
-    console = _console()
-    table.say(console, f"Budgets on {today} ({zone.key})", "bold")
+    to = console()
+    table.say(to, f"Budgets on {today} ({zone.key})", "bold")
     if found:
-        allowance.print_allowances(found, console)
+        allowance.print_allowances(found, to)
     for window, (amount, source) in others.items():
-        table.say(console, f"Everybody else: {_told(amount, source, window)}.")
+        table.say(to, f"Everybody else: {_told(amount, source, window)}.")
     if any(item.not_priced for item in found):
-        table.say(
-            console, "Of calls that are not priced, not all of the cost is known: the true figures may be higher."
-        )
+        table.say(to, "Of calls that are not priced, not all of the cost is known: the true figures may be higher.")
 
 
 @budget_app.command("history")
@@ -182,7 +176,7 @@ def print_history(
         str | None, typer.Argument(metavar="[TENANT]", help="One tenant only; all when not given.")
     ] = None,
     *,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Print who changed which budget, and when; the newest first.
 
@@ -197,17 +191,17 @@ def print_history(
     1  the ledger cannot be read
     2  what is asked makes no sense
     """  # fmt: skip  # noqa: D301  # click's mark for text that stays as it is, not a backslash
-    with _refusing("history"):
+    with sensible("budget history"):
         whom = None if tenant is None else _named(tenant)
         settings = Settings.from_environment()
-    with _ledger("history", settings) as ledger:
+    with opened("budget history", settings) as ledger:
         changes = ledger.budget_history(whom)
     if as_json:
-        _print_json([_document(change) for change in changes])
+        print_json([_document(change) for change in changes])
         return
-    console = _console()
+    to = console()
     if not changes:
-        table.say(console, f"No budget {'' if whom is None else f'of {whom} '}was ever changed.")
+        table.say(to, f"No budget {'' if whom is None else f'of {whom} '}was ever changed.")
         return
     shown = Table(box=SIMPLE, pad_edge=False)
     for head in ("changed", "tenant", "budget", "by login"):
@@ -217,7 +211,7 @@ def print_history(
         amount = "none" if change.amount is None else dollars(change.amount)
         cells = (f"{at:%Y-%m-%d %H:%M:%S}", change.tenant or _EVERYBODY, f"{amount} a {change.window}", change.login)
         shown.add_row(*map(Text, cells))
-    console.print(shown)
+    to.print(shown)
 
 
 def _read(written: str) -> tuple[Decimal, Window]:
@@ -253,7 +247,7 @@ def _named(tenant: str) -> str:
 
 
 def _say_used(ledger: Ledger, settings: Settings, tenant: str, window: Window) -> None:
-    found = allowance.allowances(
+    found = allowances(
         ledger, daily=settings.daily_budget_usd, zone=settings.timezone, now=datetime.now(UTC), tenant=tenant
     )
     for item in found:
@@ -263,7 +257,7 @@ def _say_used(ledger: Ledger, settings: Settings, tenant: str, window: Window) -
 
 
 def _told(amount: Decimal, source: str, window: Window) -> str:
-    whose = "COSTSPAN_DAILY_BUDGET_USD" if source == allowance.SETTINGS else "set for everybody"
+    whose = "COSTSPAN_DAILY_BUDGET_USD" if source == SETTINGS else "set for everybody"
     return f"{dollars(amount)} a {window} ({whose})"
 
 
@@ -272,47 +266,6 @@ def _document(change: BudgetChange) -> dict[str, object]:
         "changed_at": change.changed_at.astimezone(UTC).isoformat(),
         "tenant": change.tenant,
         "window": change.window.value,
-        "budget_usd": number(change.amount),
+        "budget_usd": json_number(change.amount),
         "login": change.login,
     }
-
-
-def _print_json(document: object) -> None:
-    typer.get_binary_stream("stdout").write(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _WIDE  # a file or a pipe has no edge to fold names at
-    return console
-
-
-@contextmanager
-def _ledger(command: str, settings: Settings) -> Iterator[Ledger]:
-    """The ledger, closed at the end; what it refuses is told."""
-    try:
-        with closing(Ledger.connect(settings)) as ledger:
-            yield ledger
-    except LedgerUnavailable as error:
-        _refuse(
-            command,
-            f"the ledger cannot be reached: {error}. Is Postgres running, and COSTSPAN_DATABASE_URL right?",
-            FAILED,
-        )
-    except (LedgerError, ConfigurationError) as error:
-        _refuse(command, str(error), FAILED)
-
-
-@contextmanager
-def _refusing(command: str) -> Iterator[None]:
-    """What makes no sense is told."""
-    try:
-        yield
-    except (InvalidQuestion, ConfigurationError) as error:
-        _refuse(command, str(error), REFUSED)
-
-
-def _refuse(command: str, message: str, code: int) -> NoReturn:
-    typer.echo(f"costspan budget {command}: {message}", err=True)
-    raise typer.Exit(code)

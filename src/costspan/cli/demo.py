@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from prometheus_client import REGISTRY
@@ -17,8 +17,8 @@ from rich.console import Console
 import costspan
 from costspan.cli import demo_outcome
 from costspan.cli.demo_outcome import Outcome
+from costspan.cli.opened import FAILED, REFUSED, refuse
 from costspan.cli.progress import progress
-from costspan.cli.report import FAILED, REFUSED
 from costspan.errors import ConfigurationError, LedgerError
 from costspan.settings import Settings
 from costspan.sinks import names
@@ -71,7 +71,9 @@ def demo(
         from costspan.demo.home import DemoHome  # noqa: PLC0415  # only this command needs the demo
         from costspan.demo.play import Plan, last_month  # noqa: PLC0415  # nor the SDKs, which are an extra
     except ModuleNotFoundError as error:
-        _refuse(f"{error.name} is not installed. The demo needs it: pip install 'costspan[sdk,embedded]'", REFUSED)
+        refuse(
+            "demo", f"{error.name} is not installed. The demo needs it: pip install 'costspan[sdk,embedded]'", REFUSED
+        )
     try:
         home = DemoHome.of(Settings.from_environment().state_dir)
         if reset:
@@ -79,18 +81,18 @@ def demo(
             return
         home.begin()
     except ConfigurationError as error:
-        _refuse(str(error), REFUSED)
+        refuse("demo", str(error), REFUSED)
     settings = Settings(state_dir=home.folder, database_url=database_url)
     plan = Plan(first_day=last_month(datetime.now(UTC).date()), sessions=sessions, seed=seed)
     try:
         with _terminable():
             is_exact = _perform(plan, settings, once=once, metrics_port=metrics_port, is_json=as_json)
     except ConfigurationError as error:
-        _refuse(str(error), REFUSED)
+        refuse("demo", str(error), REFUSED)
     except LedgerError as error:
-        _refuse(str(error), FAILED)
+        refuse("demo", str(error), FAILED)
     except KeyboardInterrupt:
-        _refuse("stopped before its end.", _INTERRUPTED)
+        refuse("demo", "stopped before its end.", _INTERRUPTED)
     finally:
         home.release()
     raise typer.Exit(0 if is_exact else FAILED)
@@ -160,8 +162,3 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _refuse(message: str, code: int) -> NoReturn:
-    typer.echo(f"costspan demo: {message}", err=True)
-    raise typer.Exit(code)

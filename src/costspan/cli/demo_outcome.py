@@ -18,10 +18,10 @@ import msgspec
 from rich.console import Console
 
 from costspan.cli.amount import align, dollars
-from costspan.cli.document import number
 from costspan.cli.report import show_report
 from costspan.cli.table import say
 from costspan.cli.target import Target
+from costspan.pricing.money import json_number
 from costspan.settings import Settings
 
 if TYPE_CHECKING:
@@ -94,11 +94,11 @@ def as_json(outcome: Outcome) -> bytes:
         "month": f"{outcome.plan.first_day:%Y-%m}",
         "sessions": outcome.plan.sessions,
         "seed": outcome.plan.seed,
-        "billed_usd": number(comparison.billed.usd),
+        "billed_usd": json_number(comparison.billed.usd),
         "billed_calls": comparison.billed.calls,
-        "ledger_usd": number(comparison.booked.usd),
+        "ledger_usd": json_number(comparison.booked.usd),
         "ledger_calls": comparison.booked.calls,
-        "difference_usd": number(comparison.difference_usd),
+        "difference_usd": json_number(comparison.difference_usd),
         "is_exact": comparison.is_exact,
         "refused": {str(status): count for status, count in outcome.refused.items()},
         "cache": {"hits": outcome.hits, "misses": outcome.misses},

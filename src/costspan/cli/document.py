@@ -6,17 +6,15 @@ import csv
 import io
 from collections.abc import Mapping
 from decimal import Decimal
-from fractions import Fraction
 
 import msgspec
 
-from costspan.cli.amount import rounded
 from costspan.cli.statement import Statement, known_cost
 from costspan.cli.target import Comparison, Projection
 from costspan.ledger import SummaryRow
-from costspan.pricing.money import plain
+from costspan.pricing.money import json_number, plain
 
-__all__ = ["as_csv", "as_json", "number"]
+__all__ = ["as_csv", "as_json", "cell"]
 
 _FIGURES = (
     "calls", "tokens_in", "tokens_out", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "cost_usd",
@@ -24,16 +22,6 @@ _FIGURES = (
 )  # fmt: skip
 #: What makes a spreadsheet take a text for a formula; the last two only hide such a beginning.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
-def number(amount: Decimal | Fraction | None) -> msgspec.Raw | None:
-    """Return ``amount`` as a JSON number with all its decimals; no float comes near it.
-
-    A fraction, such as the cost of a session, is rounded to a pico-dollar.
-    """
-    if amount is None:
-        return None
-    return msgspec.Raw(plain(rounded(amount) if isinstance(amount, Fraction) else amount).encode())
 
 
 def as_json(statement: Statement, comparison: Comparison | None = None, projection: Projection | None = None) -> bytes:
@@ -56,7 +44,7 @@ def as_json(statement: Statement, comparison: Comparison | None = None, projecti
         ],
         "total": _figures(statement.total),
         "status": {
-            status: {"calls": standing.calls, "cost_usd": number(known_cost(standing))}
+            status: {"calls": standing.calls, "cost_usd": json_number(known_cost(standing))}
             for status, standing in statement.standings.items()
         },
         "unpriced_models": statement.unpriced_models,
@@ -75,11 +63,12 @@ def as_csv(statement: Statement) -> bytes:
     writer.writerow((*statement.question.by, *_FIGURES))
     for entry in statement.entries:
         *counts, cost, not_priced = _values(entry.sums)
-        writer.writerow((*map(_cell, entry.key), *counts, "" if cost is None else plain(cost), not_priced))
+        writer.writerow((*map(cell, entry.key), *counts, "" if cost is None else plain(cost), not_priced))
     return text.getvalue().encode()
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """Return ``text`` for a cell of CSV: what a spreadsheet would run gets an apostrophe before it."""
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
@@ -90,25 +79,27 @@ def _values(sums: SummaryRow) -> tuple[int, int, int, int, int, int, Decimal | N
 
 def _figures(sums: SummaryRow) -> Mapping[str, object]:
     *counts, cost, not_priced = _values(sums)
-    return dict(zip(_FIGURES, (*counts, number(cost), not_priced), strict=True))
+    return dict(zip(_FIGURES, (*counts, json_number(cost), not_priced), strict=True))
 
 
 def _target(comparison: Comparison, projection: Projection | None) -> Mapping[str, object]:
     target = comparison.target
     difference = comparison.difference
     return {
-        "target_usd": number(target.usd),
+        "target_usd": json_number(target.usd),
         "target_sessions": target.sessions,
         "sessions": comparison.sessions,
-        "cost_usd": number(comparison.cost),
-        "cost_per_session_usd": number(comparison.per_session),
-        "cost_per_100_sessions_usd": number(None if comparison.per_session is None else comparison.per_session * 100),
-        "difference_per_session_usd": number(difference),
-        "difference_percent": number(None if difference is None else difference / target.per_session * 100),
+        "cost_usd": json_number(comparison.cost),
+        "cost_per_session_usd": json_number(comparison.per_session),
+        "cost_per_100_sessions_usd": json_number(
+            None if comparison.per_session is None else comparison.per_session * 100
+        ),
+        "difference_per_session_usd": json_number(difference),
+        "difference_percent": json_number(None if difference is None else difference / target.per_session * 100),
         "is_over": comparison.is_over,
         "calls_without_known_cost": comparison.unknown,
         "calls_without_session": comparison.other_calls,
-        "cost_without_session_usd": number(comparison.other_cost),
+        "cost_without_session_usd": json_number(comparison.other_cost),
         "projected_month": None
         if projection is None
         else {
@@ -116,6 +107,6 @@ def _target(comparison: Comparison, projection: Projection | None) -> Mapping[st
             "basis_seconds": int(projection.basis.total_seconds()),
             "month_seconds": int(projection.month.total_seconds()),
             "sessions": round(projection.sessions),
-            "cost_usd": number(projection.cost),
+            "cost_usd": json_number(projection.cost),
         },
     }

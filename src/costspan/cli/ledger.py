@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 
 from costspan.cli.ledger_verify import verify
 from costspan.cli.opened import REFUSED, opened, refuse, sensible
 from costspan.cli.progress import progress
+from costspan.cli.screen import print_json
 from costspan.cli.table import say
 from costspan.errors import InvalidQuestion
 from costspan.ledger.keeper import Compacted, Retained, Size
@@ -75,7 +75,7 @@ def compact(
         with progress(_errors(), "calls compacted") as advance:
             done = ledger.compact(before, progress=advance)
     if as_json:
-        _print_json(
+        print_json(
             {"before": before, "calls": done.calls, "days": done.days, "slices": done.slices, "dropped": done.dropped}
         )
     elif done.calls or not done.is_busy:
@@ -134,7 +134,7 @@ def retain(
             with progress(_errors(), "calls dropped") as advance:
                 found = ledger.retain(since, progress=advance) or found
     if as_json:
-        _print_json(
+        print_json(
             {
                 "kept_since": found.kept_since,
                 "is_dry_run": dry_run,
@@ -169,7 +169,7 @@ def size(*, as_json: _Json = False) -> None:
     with opened("ledger size", settings) as ledger:
         found = ledger.size()
     if as_json:
-        _print_json(_document(found))
+        print_json(_document(found))
     else:
         _print_size(found)
 
@@ -239,10 +239,6 @@ def _document(found: Size) -> dict[str, object]:
         "kept_since": found.kept_since,
         "mb_per_million": None if per_million is None else round(per_million, 2),
     }
-
-
-def _print_json(document: object) -> None:
-    typer.get_binary_stream("stdout").write(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
 
 
 def _errors() -> Console:

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from costspan.cli.opened import FAILED, opened, sensible
-from costspan.cli.prices_diff import Json, console, print_json
 from costspan.cli.progress import progress
+from costspan.cli.screen import Json, console, print_json
 from costspan.cli.table import say
 from costspan.ledger.verification import Verification
 from costspan.settings import Settings

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
 
 from costspan.cli.amount import approximate, change, dollars, share
-from costspan.cli.question import Question
+from costspan.cli.focus import Charges
+from costspan.cli.question import RANGE, Question
 from costspan.cli.statement import Statement, known_cost
 from costspan.cli.target import Comparison, Projection
 from costspan.event import Outcome
+from costspan.ledger import Dimension
 from costspan.usage import Status
 
-__all__ = ["below", "empty", "on_target"]
+__all__ = ["BEHIND", "below", "beside_focus", "empty", "instead", "on_target"]
 
 _DAY_S = 86_400
+BEHIND = "Some calls are journalled and not in the ledger yet: ask again in a moment."
+_OF_CALLS = (Dimension.FEATURE, Dimension.SESSION, Dimension.USER)
 
 
 def below(statement: Statement) -> Iterator[str]:
@@ -26,7 +30,7 @@ def below(statement: Statement) -> Iterator[str]:
     if statement.unsettled:
         yield _unsettled(statement)
     if statement.is_behind:
-        yield "Some calls are journalled and not in the ledger yet: ask again in a moment."
+        yield BEHIND
 
 
 def empty(question: Question) -> Iterator[str]:
@@ -38,6 +42,27 @@ def empty(question: Question) -> Iterator[str]:
         f"To see some: {other}ask for another period (--period, --date), meter an application (costspan.instrument()), "
         "or try `costspan demo`."
     )
+
+
+def beside_focus(charges: Charges, *, is_behind: bool) -> Iterator[str]:
+    """Say what a bill for FinOps tools does not have: there is no way to say so in it."""
+    if charges.without_cost:
+        models = ", ".join(charges.models)
+        verb = "is" if charges.without_cost == 1 else "are"
+        yield f"{_count(charges.without_cost, 'call')} without a known cost {verb} in no row: {models}."
+    if is_behind:
+        yield BEHIND
+
+
+def instead(question: Question, since: date) -> str:
+    """Say what can be asked where calls before ``since`` (UTC) were dropped."""
+    start = datetime(since.year, since.month, since.day, tzinfo=UTC)
+    local = start.astimezone(question.zone)
+    at = since.isoformat() if local.date() == since and not (local.hour or local.minute) else start.isoformat()
+    from_then = f"--from {at}" if start < question.period.end else ""
+    by_calls = ", ".join(name for name in question.by if name in _OF_CALLS)
+    others = f"leave {by_calls} out of --by: all days are kept by the rest" if by_calls else ""
+    return f"Ask instead: {', or '.join(filter(None, (from_then, others)))}" if from_then or others else ""
 
 
 def _standing(statement: Statement) -> str:
@@ -96,7 +121,8 @@ def on_target(
                 f"Of {_count(comparison.unknown, 'call')} of these sessions not all of the cost is known: "
                 "the true figures are higher."
             )
-        yield _projection(question, projection, now)
+        if question.name != RANGE:  # a part of a month says less of it than that
+            yield _projection(question, projection, now)
     if comparison.other_calls:
         yield (
             f"{_count(comparison.other_calls, 'call')} ({dollars(comparison.other_cost)}) "

@@ -12,7 +12,7 @@ from costspan.errors import ConfigurationError, InvalidQuestion, LedgerError, Le
 from costspan.ledger import Ledger
 from costspan.settings import Settings
 
-__all__ = ["FAILED", "REFUSED", "opened", "refuse", "sensible"]
+__all__ = ["FAILED", "REFUSED", "opened", "refuse", "sensible", "told"]
 
 FAILED, REFUSED = 1, 2
 
@@ -23,15 +23,22 @@ def opened(command: str, settings: Settings) -> Iterator[Ledger]:
 
     What makes no sense, once it is known what there is, ends it with 2.
     """
+    with told(command), closing(Ledger.connect(settings)) as ledger:
+        yield ledger
+
+
+@contextmanager
+def told(command: str) -> Iterator[None]:
+    """As `opened`, for a block that opens the ledger itself."""
     try:
-        with closing(Ledger.connect(settings)) as ledger:
-            yield ledger
+        yield
     except InvalidQuestion as error:
         refuse(command, str(error), REFUSED)
     except LedgerUnavailable as error:
         refuse(
             command,
-            f"the ledger cannot be reached: {error}. Is Postgres running, and COSTSPAN_DATABASE_URL right?",
+            f"the ledger cannot be reached: {error}. Is Postgres running, and COSTSPAN_DATABASE_URL right? "
+            "Nothing is lost meanwhile: calls stay in the journal.",
             FAILED,
         )
     except (LedgerError, ConfigurationError) as error:

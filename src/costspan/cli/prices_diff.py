@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-import msgspec
 import typer
 from rich.box import SIMPLE
 from rich.console import Console
@@ -17,23 +15,21 @@ from rich.table import Table
 from rich.text import Text
 
 from costspan.cli.amount import align, dollars
-from costspan.cli.document import number
 from costspan.cli.opened import opened, sensible
 from costspan.cli.progress import progress
-from costspan.cli.question import tenant_of
+from costspan.cli.question import moment_of, tenant_of
+from costspan.cli.screen import Json, console, print_json
 from costspan.cli.table import say
 from costspan.errors import InvalidQuestion
 from costspan.ledger.difference import Difference, DifferenceRow, Remark, Scope
 from costspan.pricing import PriceBook
+from costspan.pricing.money import json_number
 from costspan.settings import Settings
 from costspan.text import clean
 from costspan.usage import Status
 
-__all__ = ["Json", "Model", "Since", "Tenant", "Until", "console", "diff", "document", "print_json", "scope_of", "show"]
+__all__ = ["Model", "Since", "Tenant", "Until", "diff", "document", "scope_of", "show"]
 
-_WIDE = 200
-_SHOWN = 80
-_FIRST, _LAST = 2015, 2099
 _HEADS = ("provider", "model", "status", "calls", "changed", "cost now", "cost then", "difference")
 _MOST_REMARKS = 20
 #: In the last three columns: for what is not known, and before what is added.
@@ -46,7 +42,6 @@ Since = Annotated[
 Until = Annotated[str | None, typer.Option(metavar="DATE", help="Before this day or instant; now when not given.")]
 Tenant = Annotated[str | None, typer.Option(metavar="ID", help="One tenant only; all when not given.")]
 Model = Annotated[str | None, typer.Option(metavar="NAME", help="One model only, by the name that served the call.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON; amounts are exact numbers.")]
 
 
 def diff(
@@ -95,8 +90,8 @@ def scope_of(
     Raises:
         InvalidQuestion: for a date that is none, an end before the beginning, and an empty tenant.
     """
-    start = _moment("--since", since, zone)
-    end = datetime.now(UTC) if until is None else _moment("--until", until, zone)
+    start = moment_of("--since", since, zone)
+    end = datetime.now(UTC) if until is None else moment_of("--until", until, zone)
     if end <= start:
         raise InvalidQuestion(
             f"the range ends at {end.isoformat()}: it must end after it begins, at {start.isoformat()}"
@@ -107,19 +102,6 @@ def scope_of(
         tenant=tenant_of(tenant),
         model=None if model is None else clean(model),
         only_unpriced=only_unpriced,
-    )
-
-
-def _moment(option: str, text: str, zone: ZoneInfo) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text) if re.match(r"\d{4}-\d\d-\d\d", text, re.ASCII) else None
-        if moment is not None and _FIRST <= moment.year <= _LAST:
-            return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise InvalidQuestion(
-        f"{option} is {text[:_SHOWN]!r}: allowed are days such as 2026-11-20, and instants such as 2026-11-20T12:00+00:00, "
-        f"of the years {_FIRST} to {_LAST}"
     )
 
 
@@ -213,7 +195,7 @@ def document(found: Difference) -> dict[str, Any]:
             {"provider": row.provider, "model": row.model, "status": row.status, **_figures(row)} for row in found.rows
         ],
         "total": _figures(found.total),
-        "newly_priced": {"calls": found.newly_priced, "cost_usd": number(found.newly_priced_cost)},
+        "newly_priced": {"calls": found.newly_priced, "cost_usd": json_number(found.newly_priced_cost)},
         "still_unpriced": [_remark(remark) for remark in found.unpriced],
         "kept": [_remark(remark) for remark in found.kept],
     }
@@ -224,24 +206,11 @@ def _figures(row: DifferenceRow) -> dict[str, object]:
     return {
         "calls": row.calls,
         "changed": row.changed,
-        "cost_now_usd": number(now),
-        "cost_then_usd": number(then),
-        "difference_usd": number(row.difference),
+        "cost_now_usd": json_number(now),
+        "cost_then_usd": json_number(then),
+        "difference_usd": json_number(row.difference),
     }
 
 
 def _remark(remark: Remark) -> dict[str, object]:
     return {"provider": remark.provider, "model": remark.model, "calls": remark.calls, "reason": remark.reason}
-
-
-def print_json(content: object) -> None:
-    """Print ``content`` as indented JSON in UTF-8."""
-    typer.get_binary_stream("stdout").write(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
-
-
-def console(*, is_error: bool = False) -> Console:
-    """Return where to print; a file or a pipe has no edge to fold names at."""
-    made = Console(stderr=is_error, highlight=False)
-    if not made.is_terminal:
-        made.width = _WIDE
-    return made

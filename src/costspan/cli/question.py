@@ -5,29 +5,45 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from costspan.errors import InvalidQuestion
-from costspan.ledger.period import PERIODS, Period, named_period
+from costspan.ledger.period import PERIODS, Period, day_start, named_period
 from costspan.ledger.summary import Dimension
 from costspan.text import clean
 
-__all__ = ["SERVICES", "Question", "ask", "day_of", "dimensions", "service_of", "tenant_of", "zone_of"]
+__all__ = [
+    "RANGE",
+    "SERVICES",
+    "Question",
+    "ask",
+    "ask_range",
+    "day_of",
+    "dimensions",
+    "moment_of",
+    "range_of",
+    "service_of",
+    "tenant_of",
+    "zone_of",
+]
 
 SERVICES = ("anthropic", "openai")
+#: The name of a period that is no day, week or month.
+RANGE = "range"
 #: The days that the ledger has partitions for.
 _FIRST, _LAST = date(2015, 1, 1), date(2099, 12, 31)
 #: Of a value that is refused, what is repeated.
 _SHOWN = 80
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """Usage of a whole day, week or month of a zone."""
+    """Usage of a whole day, week or month of a zone, or between two instants."""
 
     name: str
-    """day, week or month."""
+    """day, week, month, or range."""
     period: Period
     by: tuple[Dimension, ...]
     tenant: str | None = None
@@ -74,7 +90,59 @@ def ask(
     )
 
 
-def day_of(text: str | None, zone: ZoneInfo, now: datetime) -> date:
+def ask_range(
+    period: Period, *, by: Collection[str], tenant: str | None = None, service: str | None = None
+) -> Question:
+    """Return the question for any period. Errors as `ask`."""
+    return Question(
+        name=RANGE,
+        period=period,
+        by=dimensions(",".join(by)),
+        tenant=tenant_of(tenant),
+        service=service_of(service),
+    )
+
+
+def range_of(first: str, last: str | None, zone: ZoneInfo, now: datetime) -> Period:
+    """Return the period from ``first`` on: a day, or an instant, to the end of the day ``last``, or to that instant.
+
+    Without ``last`` it is today.
+
+    Raises:
+        InvalidQuestion: for what is neither, and for an end that does not come after the beginning.
+    """
+    start = moment_of("--from", first, zone)
+    if last is None or _DAY.fullmatch(last):
+        day = now.astimezone(zone).date() if last is None else day_of(last, zone, now, option="--to")
+        end = day_start(day + timedelta(days=1), zone)
+    else:
+        end = moment_of("--to", last, zone)
+    if end <= start:
+        raise InvalidQuestion(
+            f"the range ends at {end.isoformat()}: it must end after it begins, at {start.isoformat()}"
+        )
+    return Period(start, end, zone)
+
+
+def moment_of(option: str, text: str, zone: ZoneInfo) -> datetime:
+    """Return the beginning of the day that ``text`` writes, or the instant; without an offset it is one of ``zone``.
+
+    Raises:
+        InvalidQuestion: for another text; it names ``option``.
+    """
+    try:
+        moment = datetime.fromisoformat(text) if re.match(r"\d{4}-\d\d-\d\d", text, re.ASCII) else None
+        if moment is not None and _FIRST.year <= moment.year <= _LAST.year:
+            return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise InvalidQuestion(
+        f"{option} is {text[:_SHOWN]!r}: allowed are days such as 2026-11-20, and instants such as 2026-11-20T12:00+00:00, "
+        f"of the years {_FIRST.year} to {_LAST.year}"
+    )
+
+
+def day_of(text: str | None, zone: ZoneInfo, now: datetime, *, option: str = "--date") -> date:
     """Return the day that ``text`` writes as YYYY-MM-DD; today in ``zone`` where it is not given.
 
     Raises:
@@ -83,11 +151,11 @@ def day_of(text: str | None, zone: ZoneInfo, now: datetime) -> date:
     if text is None:
         return now.astimezone(zone).date()
     try:
-        day = date.fromisoformat(text) if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII) else None
+        day = date.fromisoformat(text) if _DAY.fullmatch(text) else None
     except ValueError:
         day = None
     if day is None or not _FIRST <= day <= _LAST:
-        raise InvalidQuestion(f"--date is {text[:_SHOWN]!r}: allowed are days as YYYY-MM-DD from {_FIRST} to {_LAST}")
+        raise InvalidQuestion(f"{option} is {text[:_SHOWN]!r}: allowed are days as YYYY-MM-DD from {_FIRST} to {_LAST}")
     return day
 
 

@@ -5,34 +5,33 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from costspan import runtime
-from costspan.cli import document, notes, table
-from costspan.cli.question import SERVICES, Question, ask, day_of, zone_of
+from costspan.cli import changes, document, focus, notes, table
+from costspan.cli.landed import landed
+from costspan.cli.opened import sensible, told
+from costspan.cli.question import RANGE, SERVICES, Question, ask, ask_range, day_of, range_of, zone_of
+from costspan.cli.report_format import Format, agree, format_of
 from costspan.cli.statement import Statement, answer, session_costs
 from costspan.cli.target import Comparison, Projection, Target, compare, project
-from costspan.errors import ConfigurationError, InvalidQuestion, LedgerError, LedgerUnavailable
-from costspan.journal import Segment
+from costspan.cli.trend import Trends, trends
+from costspan.errors import InvalidQuestion
 from costspan.ledger import Dimension, Drainer, Ledger
-from costspan.ledger.period import PERIODS
+from costspan.ledger.period import PERIODS, Period
 from costspan.settings import Settings
 
 __all__ = ["Report", "look_up", "print_report", "report", "show_report"]
 
-FAILED, REFUSED, OVER_TARGET = 1, 2, 3
-#: How long journalled calls may take to land before the report goes on without them, and says so.
-_FLUSH_S = 5.0
-_WHAT_TO_DO = (
-    "Is Postgres running, and COSTSPAN_DATABASE_URL right? Nothing is lost meanwhile: calls stay in the journal."
-)
+OVER_TARGET = 3
 _DEFAULT_BY = ("day", "service")
+_DEFAULT_PERIOD = "month"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,28 +42,67 @@ class Report:
     now: datetime
     comparison: Comparison | None = None
     projection: Projection | None = None
+    trends: Trends | None = None
 
 
 def report(
     *,
     period: Annotated[
-        str, typer.Option(metavar="|".join(PERIODS), help="What to sum up; weeks begin on Monday.")
-    ] = "month",
+        str | None,
+        typer.Option(
+            metavar="|".join(PERIODS), help="What to sum up; weeks begin on Monday. The month when not given."
+        ),
+    ] = None,
     day: Annotated[
         str | None, typer.Option("--date", metavar="YYYY-MM-DD", help="Any day of the period; today when not given.")
+    ] = None,
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="DATE", help="Instead of a period: from this day or instant on.")
+    ] = None,
+    last: Annotated[
+        str | None,
+        typer.Option("--to", metavar="DATE", help="To the end of this day, or this instant; today when not given."),
     ] = None,
     tz: Annotated[
         str | None, typer.Option(metavar="ZONE", help="Where days begin; COSTSPAN_TIMEZONE when not given.")
     ] = None,
     by: Annotated[
-        str, typer.Option(metavar="DIMENSION,…", help=f"One or several of {', '.join(Dimension)}.")
-    ] = ",".join(_DEFAULT_BY),
+        str | None,
+        typer.Option(
+            metavar="DIMENSION,…",
+            help=f"One or several of {', '.join(Dimension)}. {','.join(_DEFAULT_BY)} when not given.",
+        ),
+    ] = None,
     tenant: Annotated[str | None, typer.Option(metavar="ID", help="One tenant only; all when not given.")] = None,
     service: Annotated[
         str | None, typer.Option(metavar="|".join(SERVICES), help="One service only; all when not given.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; amounts are exact numbers.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print the entries as CSV, without a total.")] = False,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", metavar="|".join(Format), help="What to print; focus is CSV by FOCUS 1.2."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Short for --format json; amounts are exact numbers.")
+    ] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Short for --format csv: the entries, without a total.")
+    ] = False,
+    account: Annotated[
+        str | None,
+        typer.Option(
+            "--billing-account",
+            metavar="ID",
+            help="With --format focus: the account at the provider, which costspan cannot know.",
+        ),
+    ] = None,
+    versus: Annotated[
+        str | None,
+        typer.Option(
+            "--compare",
+            metavar="previous|DATE|DATE..DATE",
+            help="What changed since the period before, that of another day, or a range; by model when not given.",
+        ),
+    ] = None,
     target: Annotated[
         str | None,
         typer.Option(metavar="USD/SESSIONS", help="Compare the cost per session with this, and project the month."),
@@ -77,7 +115,10 @@ def report(
     costspan report                                    this month, by day and service
     costspan report --period week --by model,feature   this week, dearest first
     costspan report --period day --date 2026-11-20 --tz Asia/Kolkata
+    costspan report --from 2026-11-03 --to 2026-11-16 --by tenant
     costspan report --tenant acme --by session --csv > sessions.csv
+    costspan report --compare previous --by tenant     what changed, and what made it
+    costspan report --date 2026-10-01 --format focus > focus.csv
     costspan report --target 0.33/100sessions          fails with 3 when over
 
     \b
@@ -87,25 +128,36 @@ def report(
     2  what is asked makes no sense, or needs calls that were dropped
     3  over the target
     """  # fmt: skip  # noqa: D301  # click's mark for text that stays as it is, not a backslash
-    if as_json and as_csv:
-        _refuse("--json and --csv are both given: allowed is one of them", REFUSED)
-    try:
+    with sensible("report"):
+        form = format_of(form, as_json=as_json, as_csv=as_csv)
         settings = Settings.from_environment()
         zone = settings.timezone if tz is None else zone_of(tz)
         now = datetime.now(UTC)
-        question = ask(period, day_of(day, zone, now), zone, by=by.split(","), tenant=tenant, service=service)
-        aim = None if target is None else Target.parse(target, period)
-    except (InvalidQuestion, ConfigurationError) as error:
-        _refuse(str(error), REFUSED)
-    try:
-        found = look_up(settings, question, target=aim, now=now)
-    except LedgerUnavailable as error:
-        _refuse(f"the ledger cannot be reached: {error}. {_WHAT_TO_DO}", FAILED)
-    except InvalidQuestion as error:  # about what was dropped, which only the ledger knows
-        _refuse(str(error), REFUSED)
-    except (LedgerError, ConfigurationError) as error:
-        _refuse(str(error), FAILED)
-    _write(found, as_json=as_json, as_csv=as_csv)
+        agree(form, versus=versus, target=target, account=account)
+        names = _names(by, form, is_compared=versus is not None)
+        if first is None:
+            if last is not None:
+                raise InvalidQuestion(f"--to is {last[:80]!r} without --from: allowed is to give both, or --from alone")
+            asked = period or _DEFAULT_PERIOD
+            question = ask(asked, day_of(day, zone, now), zone, by=names, tenant=tenant, service=service)
+        else:
+            if period is not None or day is not None:
+                raise InvalidQuestion("--from is given besides --period or --date: allowed is one of them")
+            asked = RANGE
+            question = ask_range(range_of(first, last, zone, now), by=names, tenant=tenant, service=service)
+        aim = None if target is None else Target.parse(target, asked)
+        periods = None if versus is None else changes.against(question, versus, now)
+    console = Console(highlight=False)
+    with told("report"):
+        if form is Format.FOCUS:
+            _write_focus(settings, question, account)
+            return
+        if periods is not None:
+            _write_changes(settings, question, periods, form, console, now=now)
+            return
+        is_drawn = form is Format.TABLE and console.is_terminal
+        found = look_up(settings, question, target=aim, now=now, is_drawn=is_drawn)
+    _write(found, form, console)
     if found.comparison is not None and found.comparison.is_over:
         raise typer.Exit(OVER_TARGET)
 
@@ -113,7 +165,7 @@ def report(
 def show_report(
     settings: Settings,
     *,
-    period: str = "month",
+    period: str = _DEFAULT_PERIOD,
     day: date | None = None,
     by: Sequence[str] = _DEFAULT_BY,
     tenant: str | None = None,
@@ -143,8 +195,9 @@ def show_report(
     zone = settings.timezone
     question = ask(period, day or now.astimezone(zone).date(), zone, by=by, tenant=tenant, service=service)
     drainer = runtime.start(settings).drainer
-    found = look_up(settings, question, target=target, now=now, drainer=drainer)
-    print_report(found, console or Console(highlight=False))
+    console = console or Console(highlight=False)
+    found = look_up(settings, question, target=target, now=now, drainer=drainer, is_drawn=console.is_terminal)
+    print_report(found, console)
     return found
 
 
@@ -155,6 +208,7 @@ def look_up(
     target: Target | None = None,
     now: datetime,
     drainer: Drainer | None = None,
+    is_drawn: bool = False,
 ) -> Report:
     """Ask the ledger, after what is journalled here has landed in it, or five seconds.
 
@@ -164,18 +218,22 @@ def look_up(
         target: also ask what a session costs, and compare it with this.
         now: how far the period has come.
         drainer: of this process, if it meters; otherwise only journals of processes that are gone are drained.
+        is_drawn: also ask how each entry's cost went.
 
     Raises:
         InvalidQuestion: for sums of calls that were dropped.
         LedgerError: when it cannot be read.
     """
-    # Connected before anything is drained: a database that is away is told at once, and once.
-    with closing(Ledger.connect(settings)) as ledger, _draining(settings, drainer) as is_behind:
+    with landed(settings, drainer) as (ledger, is_behind), _advised(ledger, question):
         statement = answer(question, ledger, is_behind=is_behind)
+        went = trends(question, ledger, now) if is_drawn and statement.entries else None
         if target is None:
-            return Report(statement, now)
+            return Report(statement, now, trends=went)
         comparison = compare(session_costs(question, ledger), target)
-    return Report(statement, now, comparison, project(comparison, question.period, question.month, now))
+    projection = None
+    if question.name != RANGE:
+        projection = project(comparison, question.period, question.month, now)
+    return Report(statement, now, comparison, projection, went)
 
 
 def print_report(found: Report, console: Console) -> None:
@@ -183,7 +241,7 @@ def print_report(found: Report, console: Console) -> None:
     statement = found.statement
     table.say(console, table.title(statement.question), "bold")
     if statement.entries:
-        table.print_table(statement, console)
+        table.print_table(statement, console, found.trends)
         table.print_days(statement, console)
     else:
         for line in notes.empty(statement.question):
@@ -199,38 +257,68 @@ def _print_target(found: Report, console: Console) -> None:
             table.say(console, line)
 
 
-def _write(found: Report, *, as_json: bool, as_csv: bool) -> None:
-    if as_json:
+def _names(by: str | None, form: Format, *, is_compared: bool) -> Sequence[str]:
+    if by is not None:
+        return by.split(",")
+    if is_compared:
+        return changes.DEFAULT_BY
+    return focus.DEFAULT_BY if form is Format.FOCUS else _DEFAULT_BY
+
+
+def _write(found: Report, form: Format, console: Console) -> None:
+    if form is Format.JSON:
         typer.get_binary_stream("stdout").write(document.as_json(found.statement, found.comparison, found.projection))
-    elif as_csv:
+    elif form is Format.CSV:
         typer.get_binary_stream("stdout").write(document.as_csv(found.statement))
         _print_target(found, Console(stderr=True, highlight=False))
     else:
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="replace")  # a name that this terminal has no letters for is still a name
-        print_report(found, Console(highlight=False))
+        _forgive_letters()
+        print_report(found, console)
 
 
-class _NoJournal:
-    """Of a process that meters nothing: its drain has only what others left behind."""
+def _forgive_letters() -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a name that this terminal has no letters for is still a name
 
-    def segments(self) -> Sequence[Segment]:
-        return ()
+
+def _write_focus(settings: Settings, question: Question, account: str | None) -> None:
+    with landed(settings, None) as (ledger, is_behind), _advised(ledger, question):
+        charges = focus.charges(question, ledger)
+    typer.get_binary_stream("stdout").write(focus.as_csv(charges, account=account))
+    errors = Console(stderr=True, highlight=False)
+    for line in notes.beside_focus(charges, is_behind=is_behind):
+        table.say(errors, line)
+
+
+def _write_changes(
+    settings: Settings,
+    question: Question,
+    periods: tuple[Period, Period],
+    form: Format,
+    console: Console,
+    *,
+    now: datetime,
+) -> None:
+    with landed(settings, None) as (ledger, is_behind), _advised(ledger, question):
+        found = changes.look_up_changes(question, ledger, periods)
+    if form is Format.JSON:
+        typer.get_binary_stream("stdout").write(changes.as_json(found, question))
+    elif form is Format.CSV:
+        typer.get_binary_stream("stdout").write(changes.as_csv(found))
+    else:
+        _forgive_letters()
+        changes.print_changes(found, console, whom=table.whose(question), now=now)
+        if is_behind:
+            table.say(console, notes.BEHIND)
 
 
 @contextmanager
-def _draining(settings: Settings, drainer: Drainer | None) -> Iterator[bool]:
-    """Let journalled calls land; whether some are still on their way."""
-    if drainer is not None:
-        yield not drainer.flush(_FLUSH_S)
-        return
-    adopting = Drainer(_NoJournal(), settings, keeps=False)
+def _advised(ledger: Ledger, question: Question) -> Iterator[None]:
+    """Where calls were dropped that a question needs, say besides what can be asked instead."""
     try:
-        yield not adopting.flush(_FLUSH_S)
-    finally:
-        adopting.stop(_FLUSH_S)
-
-
-def _refuse(message: str, code: int) -> NoReturn:
-    typer.echo(f"costspan report: {message}", err=True)
-    raise typer.Exit(code)
+        yield
+    except InvalidQuestion as error:
+        since = ledger.kept_since()
+        if since is None:
+            raise
+        raise InvalidQuestion(f"{error}. {notes.instead(question, since)}") from error

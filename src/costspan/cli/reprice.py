@@ -7,19 +7,9 @@ from typing import Annotated
 import typer
 
 from costspan.cli.opened import opened, refuse, sensible
-from costspan.cli.prices_diff import (
-    Json,
-    Model,
-    Since,
-    Tenant,
-    Until,
-    console,
-    document,
-    print_json,
-    scope_of,
-    show,
-)
+from costspan.cli.prices_diff import Model, Since, Tenant, Until, document, scope_of, show
 from costspan.cli.progress import progress
+from costspan.cli.screen import Json, console, print_json
 from costspan.errors import InvalidQuestion
 from costspan.ledger.difference import Difference
 from costspan.pricing import PriceBook
@@ -108,4 +98,4 @@ def _print(found: Difference, settings: Settings, *, as_json: bool, dry_run: boo
     if found.corrections:
         typer.echo(f"{found.corrections:,} corrections were appended, as run {found.reprice_id} of costspan.reprice.")
     if found.overtaken:
-        typer.echo(f"{found.overtaken:,} calls were corrected by somebody else meanwhile: run it again.")
+        typer.echo(f"{found.overtaken:,} calls were corrected by somebody else, or dropped, meanwhile: run it again.")

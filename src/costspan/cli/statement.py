@@ -13,7 +13,10 @@ from costspan.ledger import Ledger, Summary, SummaryRow
 from costspan.ledger.summary import Dimension, total
 from costspan.usage import Status
 
-__all__ = ["Entry", "Statement", "answer", "known_cost", "session_costs", "state"]
+__all__ = ["Entry", "Key", "Statement", "answer", "key_of", "known_cost", "session_costs", "state"]
+
+Key = tuple[str, ...]
+"""The values of the asked dimensions; '' where a call names none."""
 
 _TIMES = (Dimension.HOUR, Dimension.DAY, Dimension.WEEK, Dimension.MONTH)
 
@@ -22,8 +25,7 @@ _TIMES = (Dimension.HOUR, Dimension.DAY, Dimension.WEEK, Dimension.MONTH)
 class Entry:
     """One line of a statement."""
 
-    key: tuple[str, ...]
-    """The values of the asked dimensions; '' where a call names none."""
+    key: Key
     sums: SummaryRow
 
 
@@ -78,9 +80,9 @@ def state(
 
     Times come in their order; where the first dimension is none, the most expensive entry comes first.
     """
-    groups: dict[tuple[str, ...], list[SummaryRow]] = {}
+    groups: dict[Key, list[SummaryRow]] = {}
     for row in sorted(summary.rows, key=lambda row: [_rank(row.keys[name]) for name in question.by]):
-        groups.setdefault(tuple(_text(row.keys[name]) for name in question.by), []).append(row)
+        groups.setdefault(key_of(row, question.by), []).append(row)
     entries = [Entry(key, total(rows)) for key, rows in groups.items()]
     if question.by[0] not in _TIMES:
         entries.sort(key=lambda entry: entry.sums.cost, reverse=True)
@@ -96,6 +98,11 @@ def state(
         unpriced_models=tuple(sorted(unpriced_models)),
         is_behind=is_behind,
     )
+
+
+def key_of(row: SummaryRow, by: Iterable[Dimension]) -> Key:
+    """Return which entry ``row`` belongs to, where a statement is by ``by``."""
+    return tuple(_text(row.keys[name]) for name in by)
 
 
 def known_cost(sums: SummaryRow) -> Decimal | None:

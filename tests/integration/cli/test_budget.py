@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from costspan.cli import allowance, app
-from costspan.cli.allowance import Allowance
+from costspan.ledger.allowance import OWN, Allowance
 from costspan.ledger.budget import Window
 from integration.cli.conftest import Answer
 from integration.ledger.calls import call, unpriced
@@ -228,6 +228,6 @@ def test_a_setting_that_cannot_be_used_is_told(budget):
 )  # fmt: skip
 def test_a_share_never_looks_rounder_than_it_is(amount, spent, said, is_over):
     """Nearly all is not all; of a budget of nothing there is no share, and any spending is over it."""
-    item = Allowance("acme", Window.DAY, Decimal(amount), allowance.OWN, Decimal(spent), 0)
+    item = Allowance("acme", Window.DAY, Decimal(amount), OWN, Decimal(spent), 0)
 
     assert (allowance.used(item), item.is_over) == (said, is_over)

@@ -7,14 +7,13 @@ import io
 import json
 from datetime import date, timedelta
 from decimal import Decimal
-from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costspan.cli.document import as_csv, as_json, number
+from costspan.cli.document import as_csv, as_json
 from costspan.cli.question import ask
 from costspan.cli.statement import state
 from costspan.cli.target import SessionCost, Target, compare, project
@@ -26,25 +25,6 @@ FIRST = {"day": date(2026, 11, 1), "service": "openai"}
 def read(document: bytes) -> dict:
     """JSON as a careful reader takes it: numbers as decimals."""
     return json.loads(document, parse_float=Decimal)
-
-
-@given(st.integers(-(10**24), 10**24))
-def test_a_json_number_has_every_digit(pico):
-    """No float, no exponent, no zeros that say nothing."""
-    amount = Decimal(f"{pico}e-12")
-
-    text = bytes(number(amount)).decode()
-
-    assert Decimal(text) == amount
-    assert json.loads(text, parse_float=Decimal) == amount
-    assert "e" not in text.lower()
-    assert not (text.endswith("0") and "." in text)
-
-
-def test_a_fraction_is_rounded_to_a_pico_dollar():
-    """A third of a dollar cannot be written, and is not written longer than the ledger counts."""
-    assert bytes(number(Fraction(1, 3))) == b"0.333333333333"
-    assert number(None) is None
 
 
 def test_json_has_period_rows_total_and_trust(november, row, stated):

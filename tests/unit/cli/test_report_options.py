@@ -24,6 +24,14 @@ app.command()(report)
         (["--target", "cheap"], "'cheap'", "0.33/100sessions"),
         (["--target", "1/session/day"], "'1/session/day'", "the same"),
         (["--json", "--csv"], "--csv", "one of them"),
+        (["--format", "xml"], "'xml'", "table, json, csv, focus"),
+        (["--format", "table", "--csv"], "'table'", "one of them"),
+        (["--from", "2026-11-01", "--date", "2026-11-01"], "--from", "one of them"),
+        (["--to", "2026-11-01"], "'2026-11-01'", "to give both"),
+        (["--compare", "yesterday"], "'yesterday'", "previous"),
+        (["--compare", "previous", "--target", "1/session"], "--target", "one of them"),
+        (["--format", "focus", "--compare", "previous"], "'focus'", "leave these out"),
+        (["--billing-account", "org-1"], "--billing-account", "--format focus"),
     ],
 )
 def test_a_bad_option_is_named_with_what_is_allowed(options, value, allowed):
