@@ -5,9 +5,12 @@ FLOOR := .venv-floor/bin
 # The oldest SDKs that are supported, and what they need beside them.
 FLOOR_SDKS := openai==1.26.0 anthropic==0.51.0 'httpx<0.28'
 
+# What the tests of alerts and of the page run, as Debian names it; without them those tests are skipped.
+SYSTEM := prometheus prometheus-alertmanager chromium
+
 .PHONY: setup demo test lint types reliability bench clean
 
-setup: .venv/ready .venv-floor/ready  ## make both virtual environments: latest SDKs, and the oldest supported ones
+setup: .venv/ready .venv-floor/ready .venv/system  ## both virtual environments: latest SDKs and the oldest supported ones; Debian's packages where it can
 
 .venv/ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("costspan needs Python 3.11 or later, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
@@ -20,6 +23,17 @@ setup: .venv/ready .venv-floor/ready  ## make both virtual environments: latest 
 	$(PYTHON) -m venv .venv-floor
 	$(FLOOR)/pip install --quiet --upgrade 'pip>=25.1'
 	$(FLOOR)/pip install --quiet --editable '.[embedded,otel]' --group floor $(FLOOR_SDKS)
+	@touch $@
+
+# RUNLEVEL: the packages' own services are not started.
+.venv/system: .venv/ready
+	@missing=$$(for name in $(SYSTEM); do command -v $$name >/dev/null || echo $$name; done | tr '\n' ' '); \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	root=$$([ "$$(id -u)" = 0 ] || echo 'sudo -n'); \
+	if command -v apt-get >/dev/null && $$root true 2>/dev/null; then \
+		$$root apt-get update -qq && $$root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+			apt-get install -y -qq --no-install-recommends $$missing >/dev/null || echo "$$missing could not be installed" >&2; \
+	else echo "not installed, so their tests are skipped: $$missing" >&2; fi
 	@touch $@
 
 demo: .venv/ready  ## the conversation memory: a month of 100 sessions, metered, and its bill

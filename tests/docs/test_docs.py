@@ -17,8 +17,12 @@ from typer.testing import CliRunner
 
 from costspan.cli import app
 from costspan.demo.providers import providers
+from costspan.exporter.app import create_app
+from costspan.exporter.pool import Pool
 from costspan.journal import Journal
+from costspan.ledger import Ledger
 from costspan.settings import PREFIX, Settings
+from costspan.sinks import names
 from costspan.sinks.pipeline import PipelineCollector
 from costspan.sinks.prometheus import PrometheusSink
 from costspan.usage import Status
@@ -73,6 +77,15 @@ def test_every_metric_is_documented(tmp_path):
     assert missing == []
 
 
+def test_every_metric_name_is_documented():
+    """Also those that only `costspan serve` tells."""
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    told = [value for value in vars(names).values() if isinstance(value, str) and value.startswith("costspan_")]
+
+    assert len(told) > 15
+    assert [name for name in told if not re.search(rf"`{name}(_total)?`", page)] == []
+
+
 def test_every_status_is_explained():
     """Each status a call can have is on the page about pricing."""
     page = (ROOT / "docs" / "pricing.md").read_text()
@@ -100,6 +113,22 @@ def test_every_command_and_option_is_documented():
             for option in parameter.opts:
                 if option.startswith("--") and option != "--help":
                     assert f"`{option}" in section[1], f"{option} of costspan {' '.join(name)} is not documented"
+
+
+def test_every_question_over_http_is_documented():
+    """Each route has its method and path on a page, and under it each of its parameters."""
+    described = create_app(Pool(Ledger.connect), CollectorRegistry(), Settings()).openapi()
+    page = "\n".join(page.read_text() for page in PAGES)
+
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            name = f"{method.upper()} {path}"
+            assert f"`{name}`" in page, f"{name} is not documented"
+            section = re.search(rf"^## `{re.escape(name)}`$(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+            for parameter in operation.get("parameters", ()):
+                if parameter["in"] == "query":
+                    assert section, f"{name} has no section"
+                    assert f"`{parameter['name']}`" in section[1], f"{parameter['name']} of {name} is not documented"
 
 
 def test_every_command_has_help():

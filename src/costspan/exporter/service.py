@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Sequence
 
 import uvicorn
 from prometheus_client import CollectorRegistry
 
+from costspan.exporter.access import Access, is_loopback
 from costspan.exporter.app import create_app
 from costspan.exporter.gauges import LedgerGauges
 from costspan.exporter.keeping import Keeping
+from costspan.exporter.keyring import Keyring
+from costspan.exporter.pipeline import HostPipeline
 from costspan.exporter.pool import Pool
-from costspan.journal import Segment
-from costspan.ledger import Drainer, Ledger
+from costspan.exporter.protocol import configured
+from costspan.ledger import Drainer, Ledger, NoJournal
 from costspan.settings import Settings
 
 __all__ = ["Service"]
@@ -22,18 +24,9 @@ __all__ = ["Service"]
 #: Applications with COSTSPAN_DRAIN=off give their files up a second after they began.
 _ADOPT_EVERY_S = 1.0
 _STOP_S = 10.0
-#: Seconds that a question under way may take when the service stops.
-_GRACE_S = 5
-
-
-class _NoJournal:
-    """This process meters nothing: it drains what others give up, and what the dead left."""
-
-    def segments(self) -> Sequence[Segment]:
-        return ()
-
-
-def _nothing(*_: object) -> None: ...
+#: Connections of the gauges, and seconds that one of their questions waits for one.
+_GAUGES = 4
+_GAUGES_PATIENCE_S = 30.0
 
 
 class Service:
@@ -41,27 +34,38 @@ class Service:
 
     Args:
         settings: where ledger and journals are.
-        listening: the socket that questions come to, bound to loopback.
+        listening: the socket that questions come to. Where it is bound to loopback, more is trusted.
+        token: an administrator's for as long as this runs; none when not given.
     """
 
-    def __init__(self, settings: Settings, listening: socket.socket) -> None:
+    def __init__(self, settings: Settings, listening: socket.socket, *, token: str | None = None) -> None:
+        # The event loop sets it for sockets of its own only; without it an answer waits 40 ms for an acknowledgement.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._listening = listening
         self._pool = Pool(lambda: Ledger.connect(settings))
-        self._drainer = Drainer(_NoJournal(), settings, adopts_every=_ADOPT_EVERY_S, keeps=False)
+        self._drainer = Drainer(NoJournal(), settings, adopts_every=_ADOPT_EVERY_S, keeps=False)
         self._keeping = Keeping(self._pool)
-        self._gauges = LedgerGauges(self._pool, settings.timezone, settings.daily_budget_usd)
+        # Of their own: neither do slow questions of users keep alerts waiting, nor the gauges' those of users.
+        self._gauges_pool = Pool(lambda: Ledger.connect(settings), size=_GAUGES, patience=_GAUGES_PATIENCE_S)
+        self._gauges = LedgerGauges(self._gauges_pool, settings.timezone, settings.daily_budget_usd)
         registry = CollectorRegistry()
         registry.register(self._gauges)
-        app = create_app(self._pool, registry)
-        config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=_GRACE_S)
-        self._server = uvicorn.Server(config)
+        registry.register(HostPipeline(self._drainer, settings.journal_path))
+        # Of its own: who keeps every other connection busy must not keep a token alive that was revoked.
+        self._keyring_pool = Pool(lambda: Ledger.connect(settings), size=1)
+        access = Access(
+            Keyring(self._keyring_pool, own=token),
+            is_local=is_loopback(listening.getsockname()[0]),
+            is_open=settings.open_on_loopback,
+            has_open_metrics=settings.metrics_open,
+        )
+        self._server = uvicorn.Server(configured(create_app(self._pool, registry, settings, access=access)))
 
     def run(self) -> None:
         """Serve until a signal says stop; then drain what is there and leave."""
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(
-                number, _nothing
-            )  # the server takes them while it runs, and raises them once more when it ends
+            # The server takes them while it runs, and raises them once more when it ends; one that comes before that counts.
+            signal.signal(number, self._stop)
         self._drainer.start()
         self._gauges.start()
         self._keeping.start()
@@ -72,4 +76,9 @@ class Service:
             self._keeping.stop(_STOP_S)
             self._drainer.flush(_STOP_S)
             self._drainer.stop(_STOP_S)
+            self._gauges_pool.close()
+            self._keyring_pool.close()
             self._pool.close()
+
+    def _stop(self, *_: object) -> None:
+        self._server.should_exit = True

@@ -16,6 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from costspan.settings import Settings
+from fix_postgres import new_database
+from integration.exporter.api import Api, running
+from integration.ledger.calls import NOON
+
 _READY_S = 30
 
 
@@ -36,9 +41,11 @@ class Answer:
 class Serving:
     """A running `costspan serve`."""
 
-    def __init__(self, process: subprocess.Popen[str], url: str) -> None:
+    def __init__(self, process: subprocess.Popen[str], url: str, token: str) -> None:
         self.process = process
         self.url = url
+        self.token = token
+        """An administrator's, as long as it runs."""
 
     def get(self, path: str, **headers: str) -> Answer:
         """Ask for ``path``."""
@@ -72,8 +79,8 @@ def serve(environment: dict[str, str]) -> Iterator[Callable[..., Serving]]:
     """Starts the command on a free port, and ends it after the test."""
     running: list[subprocess.Popen[str]] = []
 
-    def start(**changed: str) -> Serving:
-        command = [sys.executable, "-m", "costspan", "serve", "--port", "0"]
+    def start(*options: str, **changed: str) -> Serving:
+        command = [sys.executable, "-m", "costspan", "serve", "--port", "0", "--print-token", *options]
         process = subprocess.Popen(
             command, env={**environment, **changed}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
@@ -82,7 +89,8 @@ def serve(environment: dict[str, str]) -> Iterator[Callable[..., Serving]]:
         said = process.stdout.readline()
         address = re.search(r"http://127\.0\.0\.1:\d+", said)
         assert address, said + process.stdout.read()
-        return Serving(process, address[0])
+        link = process.stdout.readline().split()[-1]
+        return Serving(process, address[0], link.removeprefix(f"{address[0]}/#token="))
 
     yield start
     for process in running:
@@ -91,3 +99,13 @@ def serve(environment: dict[str, str]) -> Iterator[Callable[..., Serving]]:
         process.wait(_READY_S)
         assert process.stdout is not None
         process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def api(server_url: str, ledger_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """The application, for the whole run; its tests have tenants and months of their own. It is noon of 21 November 2026."""
+    with new_database(server_url, template=ledger_template) as url:
+        folder = tmp_path_factory.mktemp("api")
+        settings = Settings(database_url=url, state_dir=folder, requests_per_second=10_000)
+        with running(settings, now=NOON) as api:
+            yield api
