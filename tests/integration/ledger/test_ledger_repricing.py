@@ -380,9 +380,9 @@ def test_calls_that_were_dropped_are_left_alone(store, shop, repricer, rows):
     assert rows("select at from costspan.correction") == [(DAY + timedelta(days=2),)]
 
 
-def test_calls_that_are_being_dropped_are_not_corrected(ledger, ledger_url, write, shop, repricer, rows):
+def test_calls_that_are_being_dropped_are_not_corrected(ledger, ledger_url, shop, repricer, rows):
     """Who drops a day is waited for, and of what was looked at before and is gone by then nothing is corrected."""
-    write(shop.call(**of("llama-9")))
+    ledger.write(batch([shop.call(**of("llama-9"))]), uuid4())
     ledger.compact(DAY.date() + timedelta(days=1))
     found = []
     repricing = Thread(target=lambda: found.append(repricer(book(LEARNT)).reprice(ALL)))
