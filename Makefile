@@ -7,8 +7,10 @@ FLOOR_SDKS := openai==1.26.0 anthropic==0.51.0 'httpx<0.28'
 
 # What the tests of alerts and of the page run, as Debian names it; without them those tests are skipped.
 SYSTEM := prometheus prometheus-alertmanager chromium
+# Three packages, 26 MB.
+NPM := @grafana/schema@12.4.11 typescript@5.9.3
 
-.PHONY: setup demo test lint types reliability bench clean
+.PHONY: setup demo test lint types reliability generate bench clean
 
 setup: .venv/ready .venv-floor/ready .venv/system  ## both virtual environments: latest SDKs and the oldest supported ones; Debian's packages where it can
 
@@ -34,6 +36,9 @@ setup: .venv/ready .venv-floor/ready .venv/system  ## both virtual environments:
 		$$root apt-get update -qq && $$root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
 			apt-get install -y -qq --no-install-recommends $$missing >/dev/null || echo "$$missing could not be installed" >&2; \
 	else echo "not installed, so their tests are skipped: $$missing" >&2; fi
+	@# What says whether a dashboard is one: Grafana's own types. Packages only, nothing of them is run.
+	@if command -v npm >/dev/null; then npm install --prefix .venv/grafana --silent --ignore-scripts $(NPM) || echo "$(NPM) could not be installed" >&2; \
+	else echo "no npm, so dashboards are not held against Grafana's types" >&2; fi
 	@touch $@
 
 demo: .venv/ready  ## the conversation memory: a month of 100 sessions, metered, and its bill
@@ -55,10 +60,14 @@ types: .venv/ready  ## strict typing of the package and of its users' view
 reliability: setup  ## kill loops and outages at full length (about ten minutes)
 	$(BIN)/pytest -m reliability tests/reliability
 
-bench: .venv/ready  ## what costspan costs: ratios to the bare SDK, to the floor, and to the naive table
+generate: .venv/ready  ## the dashboards, from the names in code
+	$(BIN)/python grafana/build.py
+
+bench: .venv/ready  ## what costspan costs: ratios to the bare SDK, the floor, the naive table, an empty answer
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/ledger.py
+	$(BIN)/python benchmarks/api.py
 
 clean:  ## remove the virtual environments and everything generated
 	rm -rf .venv .venv-floor .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* dist build
