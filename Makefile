@@ -5,12 +5,12 @@ FLOOR := .venv-floor/bin
 # The oldest SDKs that are supported, and what they need beside them.
 FLOOR_SDKS := openai==1.26.0 anthropic==0.51.0 'httpx<0.28'
 
-# What the tests of alerts and of the page run, as Debian names it; without them those tests are skipped.
-SYSTEM := prometheus prometheus-alertmanager chromium
+# What the tests of alerts, of the page and of the stack run; without them those tests are skipped.
+SYSTEM := prometheus prometheus-alertmanager chromium psql
 # Three packages, 26 MB.
 NPM := @grafana/schema@12.4.11 typescript@5.9.3
 
-.PHONY: setup demo test lint types reliability generate bench clean
+.PHONY: setup demo test lint types reliability stack generate bench clean
 
 setup: .venv/ready .venv-floor/ready .venv/system  ## both virtual environments: latest SDKs and the oldest supported ones; Debian's packages where it can
 
@@ -34,7 +34,7 @@ setup: .venv/ready .venv-floor/ready .venv/system  ## both virtual environments:
 	root=$$([ "$$(id -u)" = 0 ] || echo 'sudo -n'); \
 	if command -v apt-get >/dev/null && $$root true 2>/dev/null; then \
 		$$root apt-get update -qq && $$root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
-			apt-get install -y -qq --no-install-recommends $$missing >/dev/null || echo "$$missing could not be installed" >&2; \
+			apt-get install -y -qq --no-install-recommends $$(echo $$missing | sed s/psql/postgresql-client/) >/dev/null || echo "$$missing could not be installed" >&2; \
 	else echo "not installed, so their tests are skipped: $$missing" >&2; fi
 	@# What says whether a dashboard is one: Grafana's own types. Packages only, nothing of them is run.
 	@if command -v npm >/dev/null; then npm install --prefix .venv/grafana --silent --ignore-scripts $(NPM) || echo "$(NPM) could not be installed" >&2; \
@@ -60,8 +60,12 @@ types: .venv/ready  ## strict typing of the package and of its users' view
 reliability: setup  ## kill loops and outages at full length (about ten minutes)
 	$(BIN)/pytest -m reliability tests/reliability
 
-generate: .venv/ready  ## the dashboards, from the names in code
+stack: .venv/ready .venv/system  ## a budget is passed and somebody is told: with the real programs, and without Docker
+	$(BIN)/python deploy/stack.py
+
+generate: .venv/ready  ## what is made of other files: dashboards from the names in code, rules for Kubernetes
 	$(BIN)/python grafana/build.py
+	$(BIN)/python deploy/generate.py
 
 bench: .venv/ready  ## what costspan costs: ratios to the bare SDK, the floor, the naive table, an empty answer
 	$(BIN)/python benchmarks/overhead.py
