@@ -37,12 +37,12 @@ class Accounts:
 
     @property
     def under_way(self) -> int:
-        """Attempts that were announced and not ended, at the least: calls without an announcement hide some."""
+        """Attempts that were announced and not ended; at the least, where something else than costspan wrote calls."""
         return max(0, self.ledger.intents - self.ended)
 
     @property
     def unannounced(self) -> int:
-        """Calls that no journal announced, at the least: tracked by hand, read from a batch, or sent by OTLP."""
+        """Calls beyond what was announced: whatever costspan writes is, so something else wrote these."""
         return max(0, self.ended - self.ledger.intents)
 
     @property

@@ -94,7 +94,7 @@ def _lines(found: Accounts) -> Iterator[tuple[int, str]]:
     if found.under_way:
         yield found.under_way, "under way: announced, and not ended yet"
     if found.unannounced:
-        yield -found.unannounced, "calls that nobody announced: tracked by hand, of a batch, or sent by OTLP"
+        yield -found.unannounced, "calls that nobody announced: something else than costspan wrote them"
 
 
 def _sentences(found: Accounts) -> Iterator[str]:
