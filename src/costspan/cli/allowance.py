@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +21,7 @@ __all__ = ["as_document", "print_allowances", "used"]
 
 _PICO = 10**12
 _BAR = 20
+_ENDLESS = 10_000
 #: From here on it is worth a look.
 _NEAR = Fraction(8, 10)
 
@@ -46,32 +48,32 @@ def as_document(allowance: Allowance) -> Mapping[str, object]:
 
 
 def print_allowances(found: Sequence[Allowance], console: Console) -> None:
-    """Print a line for each; on a terminal with a bar."""
-    has_bar = console.is_terminal and not console.options.ascii_only
+    """Print a line for each; on a terminal that has room for it with a bar. Amounts are never broken."""
+    table = _table(found, has_bar=console.is_terminal and not console.options.ascii_only)
+    if Measurement.get(console, console.options.update(max_width=_ENDLESS), table).maximum > console.width:
+        table = _table(found, has_bar=False)
+    console.print(table)
+
+
+def _table(found: Sequence[Allowance], *, has_bar: bool) -> Table:
     has_unknown = any(item.not_priced for item in found)
     table = Table(box=SIMPLE, pad_edge=False)
-    for head in ("tenant", "window"):
-        table.add_column(head, overflow="fold")
+    table.add_column("tenant", overflow="fold")
+    table.add_column("window", no_wrap=True)
     for head in ("budget", "spent", "used"):
-        table.add_column(head, justify="right", overflow="fold")
-    table.add_column("", no_wrap=True)
-    table.add_column("whose", overflow="fold")
+        table.add_column(head, justify="right", no_wrap=True)
+    if has_bar:
+        table.add_column("", no_wrap=True)
+    table.add_column("whose", no_wrap=True)
     if has_unknown:
         table.add_column("not priced", justify="right")
     budgets, spent = _column(item.amount for item in found), _column(item.spent for item in found)
     for item, budget, cost in zip(found, budgets, spent, strict=True):
+        bar = [_bar(item)] if has_bar else []
         unknown = [str(item.not_priced or "")] if has_unknown else []
-        cells = (
-            _shown(item.tenant),
-            item.window.value,
-            budget,
-            cost,
-            used(item),
-            _bar(item) if has_bar else "",
-            item.source,
-        )
-        table.add_row(*(Text(cell) for cell in (*cells, *unknown)), style=_style(item))
-    console.print(table)
+        cells = (_shown(item.tenant), item.window.value, budget, cost, used(item), *bar, item.source, *unknown)
+        table.add_row(*map(Text, cells), style=_style(item))
+    return table
 
 
 def _column(amounts: Iterable[Decimal]) -> list[str]:
