@@ -6,14 +6,16 @@ Everything that the driver raises becomes an error of ours here, and only here.
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction
+from psycopg.pq import TransactionStatus
 
 from costspan.errors import LedgerError, LedgerUnavailable
 from costspan.settings import UNREADABLE_URL
@@ -88,8 +90,18 @@ class Database:
         if connection is not None:
             connection.close()
 
+    def hang_up(self) -> None:
+        """Break the connection, from any thread: who waits for an answer on it gets `LedgerUnavailable`."""
+        connection = self._connection
+        if connection is None or self._pid != os.getpid():
+            return
+        # Of a copy: the connection itself belongs to the thread that waits on it.
+        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
     def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
-        if self._connection is None or self._connection.closed:
+        if self._connection is None or self._connection.closed or _is_lost(self._connection):
+            self.close()
             self._connection = _connect(self._conninfo())
         return self._connection
 
@@ -108,6 +120,19 @@ def _connect(conninfo: str) -> psycopg.Connection[tuple[Any, ...]]:
         raise LedgerUnavailable(UNREADABLE_URL) from None
     # Not prepared: a pooler in transaction mode would hand the next transaction to a server that knows no such statement.
     return psycopg.connect(autocommit=True, prepare_threshold=None, **{**_DEFAULTS, **given})
+
+
+def _is_lost(connection: psycopg.Connection[tuple[Any, ...]]) -> bool:
+    """Whether the peer of an idle connection has closed it, as a server does that is started anew. Waits for nothing."""
+    line = connection.pgconn
+    if line.transaction_status != TransactionStatus.IDLE:
+        return False
+    try:
+        line.consume_input()  # what the server said last, if anything
+        line.consume_input()  # that it says no more
+    except psycopg.OperationalError:
+        return True
+    return False
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from costspan.ledger.migration import migrate
 from costspan.ledger.reader import Reader
 from costspan.ledger.search import Life, Page, Search, Wanted
 from costspan.ledger.spans import Mark, SpansWritten, SpanWriter
+from costspan.ledger.spans import Place as SpanPlace
 from costspan.ledger.summary import Audit, Summary, SummaryRow
 from costspan.ledger.threshold import Thresholds
 from costspan.ledger.writer import Writer, Written
@@ -108,6 +109,10 @@ class Ledger:
         """Close the connection."""
         self._database.close()
 
+    def hang_up(self) -> None:
+        """End what another thread asks: it gets `LedgerUnavailable`."""
+        self._database.hang_up()
+
     def ping(self) -> None:
         """Ask the smallest question there is: whether Postgres answers."""
         with self._database.transaction() as cursor:
@@ -124,6 +129,10 @@ class Ledger:
     def write_spans(self, calls: Sequence[CallEvent], marks: Sequence[Mark], *, tenant: str | None) -> SpansWritten:
         """Write calls that spans told of, each once; see `SpanWriter.write`."""
         return self._spans.write(calls, marks, tenant=tenant)
+
+    def spans_around(self, places: Collection[SpanPlace], tenant: str) -> set[SpanPlace]:
+        """Which spans are around a call that was counted before they came; see `SpanWriter.around`."""
+        return self._spans.around(places, tenant)
 
     @property
     def keeper(self) -> Keeper:

@@ -7,9 +7,10 @@ each of its calls has a natural key, claimed in the transaction of its row.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from costspan.attribution import NO_TENANT
 from costspan.event import CallEvent
 from costspan.journal.segment import Batch
 from costspan.ledger.asking import asking
@@ -18,20 +19,32 @@ from costspan.ledger.dictionary import Dictionary, digest
 from costspan.ledger.queries import queries
 from costspan.ledger.row import moment
 from costspan.ledger.writer import MAX_BATCH, Writer
+from costspan.text import clean
 
-__all__ = ["FAMILIES", "Mark", "SpanWriter", "SpansWritten"]
+__all__ = ["FAMILIES", "Mark", "Place", "SpanWriter", "SpansWritten", "around"]
+
+#: Where a span is: trace id and span id.
+Place = tuple[bytes, bytes]
 
 #: Whose calls a mark is for: it does not know of which family its call was.
 FAMILIES = ("anthropic", "openai")
+#: No family: what is around a call, kept apart from the natural keys of calls.
+_AROUND = "around"
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A call that the hooks counted, so that no other span of it counts."""
+    """A call that was counted by another than a span of this key, so that no such span counts."""
 
     tenant: str
     natural_key: str
     at_ns: int
+    services: tuple[str, ...] = FAMILIES
+
+
+def around(place: Place, tenant: str, at_ns: int) -> Mark:
+    """Return the mark of a span that is around a counted call, and is perhaps still to come."""
+    return Mark(clean(tenant) or NO_TENANT, _named(place), at_ns, (_AROUND,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +77,7 @@ class SpanWriter:
 
         Args:
             calls: to write.
-            marks: calls that the hooks counted, and whose other spans are not to count.
+            marks: calls that the hooks counted, and what is around a call: their other spans are not to count.
             tenant: whose rows may say that a call is there already; None for everybody's.
 
         Raises:
@@ -82,7 +95,21 @@ class SpanWriter:
                 total += self._write(new)
         return total
 
-    def _there(self, calls: Sequence[CallEvent], tenant: str | None) -> set[tuple[bytes, bytes]]:
+    def around(self, places: Collection[Place], tenant: str) -> set[Place]:
+        """Return which of ``places`` were marked, for ``tenant``, as being `around` a counted call.
+
+        Raises:
+            LedgerError: as `Database.transaction`.
+        """
+        if not places:
+            return set()
+        keys = {digest(_AROUND, _named(place)): place for place in places}
+        with self._database.transaction() as cursor:
+            cursor.execute(queries("write")["become"])
+            values = {"tenant": clean(tenant) or NO_TENANT, "keys": list(keys)}
+            return {keys[key] for (key,) in cursor.execute(self._sql["find_marks"], values).fetchall()}
+
+    def _there(self, calls: Sequence[CallEvent], tenant: str | None) -> set[Place]:
         """Which of the calls' places have a row: the hooks write the ids of the span that carries their cost."""
         values = {
             "traces": [uuid.UUID(bytes=call.trace_id) for call in calls],
@@ -98,9 +125,9 @@ class SpanWriter:
             dictionary = Dictionary()
             dictionary.learn_tenants(cursor, [mark.tenant for mark in marks])
             keys = {
-                (dictionary.tenants[mark.tenant], digest(family, mark.natural_key)): mark
+                (dictionary.tenants[mark.tenant], digest(service, mark.natural_key)): mark
                 for mark in marks
-                for family in FAMILIES
+                for service in mark.services
             }
             ordered = sorted(keys)
             columns: dict[str, list[object]] = {
@@ -119,5 +146,10 @@ class SpanWriter:
         return SpansWritten(written.calls, written.duplicates, written.quarantined)
 
 
-def _place(call: CallEvent) -> tuple[bytes, bytes]:
+def _place(call: CallEvent) -> Place:
     return call.trace_id, call.span_id
+
+
+def _named(place: Place) -> str:
+    trace_id, span_id = place
+    return f"{trace_id.hex()}:{span_id.hex()}"

@@ -135,3 +135,20 @@ def test_of_a_list_the_first_text_counts_and_of_the_rest_nothing(value, expected
     (span,) = wire.read(body, wire.JSON)
 
     assert span.attributes.get("gen_ai.response.finish_reasons") == expected
+
+
+def test_null_is_as_good_as_nothing():
+    """ProtoJSON allows it for any field: the export is read as if the field was not there."""
+    ids = {"traceId": "01" * 16, "spanId": "02" * 8}
+    nothing = dict.fromkeys(("parentSpanId", "name", "startTimeUnixNano", "endTimeUnixNano", "attributes", "status"))
+    nameless = {"attributes": [{"key": None, "value": None}], "status": {"code": None}}
+    spans = [{**ids, **nothing}, {**ids, **nameless}, {"traceId": None, "spanId": None}]
+    scopes = [{"scope": {"name": None}, "spans": spans}, {"scope": None, "spans": None}]
+    resources = [{"resource": {"attributes": None}, "scopeSpans": scopes}, {"resource": None, "scopeSpans": None}]
+
+    whole, half, none = wire.read(json.dumps({"resourceSpans": resources}).encode(), wire.JSON)
+
+    assert whole == half
+    assert (whole.trace_id, whole.parent_id, whole.name, whole.start_ns) == (b"\1" * 16, b"", "", 0)
+    assert (none.trace_id, none.span_id) == (b"", b"")
+    assert wire.read(b'{"resourceSpans": null}', wire.JSON) == []

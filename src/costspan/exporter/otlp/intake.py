@@ -1,7 +1,10 @@
 """Spans in, priced calls out, each once.
 
 What may have counted a call before: the hooks (their mark is on the span, or their row is in the ledger under its ids), an
-earlier export (the same span), another instrumentation of the same call (the same response, or a span around this one).
+earlier export (the same span), another instrumentation of the same call (the same response, or a span inside of this one).
+
+A span ends after those inside of it, so it often comes in a later export than they. Hence what is around a counted call is
+marked in the ledger before it has come; and when it comes, whatever it is, the mark goes on to what is around it.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from costspan.exporter.otlp.dialect import operation
 from costspan.exporter.otlp.family import wrapped
 from costspan.exporter.otlp.reading import asked_model, read
 from costspan.exporter.otlp.span import Span
-from costspan.ledger.spans import Mark
+from costspan.ledger.spans import Mark, Place, around
 from costspan.meter import Attempt, event_of
 from costspan.sinks import names
 from costspan.usage import Status
@@ -117,21 +120,25 @@ class Intake:
                 found.append((span, kind))
         outcomes[Outcome.METERED] = len(metered)
         outcomes[Outcome.REJECTED] = problems.total()
-        events = self._events(spans, found, metered, tenant, outcomes)
+        calls = self._calls(found, tenant, outcomes)
+        # Whose marks these are: of the sender, since a span and the one around it may name two tenants.
+        sender = tenant if tenant is not None else self._default_tenant
+        known = ledger.spans_around({_place(span) for span in spans}, sender)
+        # One without usage is no reason to leave out the span around it, which may have some.
+        counted = [*metered, *(span for span, event in calls if event.quantities)]
+        outer = known | wrapped(spans, [*counted, *(span for span in spans if _place(span) in known)])
+        events = _inner(calls, metered, outer)
+        outcomes[Outcome.DUPLICATE] += len(calls) - len(events)
+        marks += [around(place, sender, _present_ns(now)) for place in outer - known]
         written = ledger.write_spans(events, marks, tenant=tenant)
         outcomes[Outcome.STORED] += written.calls
         outcomes[Outcome.DUPLICATE] += written.duplicates
         outcomes[Outcome.QUARANTINED] += written.quarantined
         return Taken(+outcomes, problems.total(), _told(problems))
 
-    def _events(
-        self,
-        spans: Sequence[Span],
-        found: Sequence[tuple[Span, str]],
-        metered: Sequence[Span],
-        tenant: str | None,
-        outcomes: Counter[str],
-    ) -> list[CallEvent]:
+    def _calls(
+        self, found: Sequence[tuple[Span, str]], tenant: str | None, outcomes: Counter[str]
+    ) -> list[tuple[Span, CallEvent]]:
         calls: list[tuple[Span, CallEvent]] = []
         for span, kind in found:
             event = self._event(span, kind, tenant)
@@ -139,16 +146,7 @@ class Intake:
                 outcomes[Outcome.FAILED] += 1
             else:
                 calls.append((span, event))
-        # One without usage is no reason to leave out the span around it, which may have some.
-        around = wrapped(spans, [*metered, *(span for span, event in calls if event.quantities)])
-        ours = {(span.trace_id, span.span_id) for span in metered}
-        inner = [
-            event
-            for span, event in calls
-            if (span.trace_id, span.span_id) not in around and (span.trace_id, span.parent_id) not in ours
-        ]
-        outcomes[Outcome.DUPLICATE] += len(calls) - len(inner)
-        return sorted(inner, key=lambda event: _RANK.get(Status(event.status), len(_RANK)))
+        return calls
 
     def _event(self, span: Span, kind: str, tenant: str | None) -> CallEvent | None:
         reading = read(span, kind, self._book)
@@ -194,6 +192,19 @@ class Intake:
             yield from (Mark(owner, key, span.start_ns) for owner in owners)
 
 
+def _inner(calls: Sequence[tuple[Span, CallEvent]], metered: Sequence[Span], outer: set[Place]) -> list[CallEvent]:
+    """The calls that are not around another, nor inside of one that the hooks counted; those that tell more first."""
+    ours = {_place(span) for span in metered}
+    inner = [
+        event for span, event in calls if _place(span) not in outer and (span.trace_id, span.parent_id) not in ours
+    ]
+    return sorted(inner, key=lambda event: _RANK.get(Status(event.status), len(_RANK)))
+
+
+def _place(span: Span) -> Place:
+    return span.trace_id, span.span_id
+
+
 def _key(span: Span, response_id: str) -> str:
     if len(response_id) >= _UNIQUE:
         return f"response:{response_id}"
@@ -205,10 +216,14 @@ def _problem(span: Span, now: datetime) -> str:
     """Why ``span`` cannot be a call; empty where it can."""
     if len(span.trace_id) != _TRACE or not any(span.trace_id) or len(span.span_id) != _SPAN or not any(span.span_id):
         return "a trace id needs 16 bytes and a span id 8, not all zero"
-    present = int(now.timestamp()) * 10**9
+    present = _present_ns(now)
     if not present - _ns(_OLDEST) <= span.start_ns <= present + _ns(_NEWEST):
         return f"a span's start must lie within the last {_OLDEST.days} days, and at most a day ahead"
     return ""
+
+
+def _present_ns(now: datetime) -> int:
+    return int(now.timestamp()) * 10**9
 
 
 def _ns(span: timedelta) -> int:

@@ -1,6 +1,7 @@
 """OTLP over HTTP as bytes: requests in protobuf or JSON, and the answers in the same.
 
-JSON is not what protobuf makes of it by itself: ids are in hexadecimal, and 64-bit integers may be texts.
+JSON is not what protobuf makes of it by itself: ids are in hexadecimal, and 64-bit integers may be texts. Any field may be
+null, which is as if it was not there.
 """
 
 from __future__ import annotations
@@ -138,27 +139,27 @@ class _Value(msgspec.Struct, rename="camel", gc=False):
 
 
 class _Attribute(msgspec.Struct, gc=False):
-    key: str = ""
+    key: str | None = None
     value: _Value | None = None
 
 
 class _Status(msgspec.Struct, gc=False):
-    code: int | str | None = 0
+    code: int | str | None = None
 
 
 class _Span(msgspec.Struct, rename="camel", gc=False):
-    trace_id: str = ""
-    span_id: str = ""
-    parent_span_id: str | None = ""
-    name: str = ""
-    start_time_unix_nano: int | str = 0
-    end_time_unix_nano: int | str = 0
+    trace_id: str | None = None
+    span_id: str | None = None
+    parent_span_id: str | None = None
+    name: str | None = None
+    start_time_unix_nano: int | str | None = None
+    end_time_unix_nano: int | str | None = None
     attributes: list[_Attribute] | None = None
     status: _Status | None = None
 
 
 class _Scope(msgspec.Struct, gc=False):
-    name: str = ""
+    name: str | None = None
 
 
 class _ScopeSpans(msgspec.Struct, gc=False):
@@ -189,14 +190,14 @@ def _from_json(body: bytes) -> list[Span]:
         raise Unreadable(f"the body is no ExportTraceServiceRequest in JSON: {str(error)[:200]}") from None
     return [
         Span(
-            _id(span.trace_id),
-            _id(span.span_id),
+            _id(span.trace_id or ""),
+            _id(span.span_id or ""),
             _id(span.parent_span_id or ""),
-            span.name,
-            _number(span.start_time_unix_nano),
-            _number(span.end_time_unix_nano),
+            span.name or "",
+            _number(span.start_time_unix_nano or 0),
+            _number(span.end_time_unix_nano or 0),
             span.status is not None and span.status.code in (_ERROR, "STATUS_CODE_ERROR"),
-            part.scope.name if part.scope is not None else "",
+            (part.scope.name or "") if part.scope is not None else "",
             _named(span.attributes),
             resource,
         )
@@ -225,7 +226,7 @@ def _number(value: int | str) -> int:
 def _named(attributes: list[_Attribute] | None) -> Mapping[str, Value]:
     found: dict[str, Value] = {}
     for attribute in attributes or ():
-        if attribute.key in WANTED and attribute.value is not None:
+        if attribute.key is not None and attribute.key in WANTED and attribute.value is not None:
             value = _unpacked(attribute.value)
             if value is not None:
                 found[attribute.key] = value
