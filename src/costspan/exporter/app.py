@@ -53,6 +53,7 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.pool = pool
+    app.state.readiness = health.Readiness(pool)
     app.state.registry = registry
     app.state.settings = settings
     app.state.now = now

@@ -6,13 +6,14 @@ for its caller itself (`access.known`), so that a path this does not know opens 
 
 from __future__ import annotations
 
+import asyncio
 import math
 from contextlib import nullcontext
 from ipaddress import ip_network
 
 from fastapi import Request
 from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from costspan.errors import LedgerUnavailable
 from costspan.exporter import problem
@@ -64,6 +65,22 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        is_answered = False
+
+        async def noted(message: Message) -> None:
+            nonlocal is_answered
+            is_answered = True
+            await send(message)
+
+        try:
+            await self._answer(scope, receive, noted)
+        except asyncio.CancelledError:  # the server stops, and has waited long enough
+            if is_answered:
+                raise
+            answer = problem.answer(503, "the server is stopping", headers={**_LATER, "Connection": "close"})
+            await answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
         incoming = Incoming(receive, request.headers)
         try:

@@ -93,15 +93,23 @@ class LedgerGauges(Collector):
         zone: where a day and a month begin.
         daily_budget: dollars a day of a tenant that has no budget of its own.
         now: the present instant.
+        clock: seconds that only grow.
     """
 
     def __init__(
-        self, pool: Pool, zone: ZoneInfo, daily_budget: Decimal, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        pool: Pool,
+        zone: ZoneInfo,
+        daily_budget: Decimal,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pool = pool
         self._zone = zone
         self._daily_budget = daily_budget
         self._now = now
+        self._clock = clock
         self._questions: Mapping[str, Ask] = {
             "spend_month": self._spend_month,
             "spend_today": self._spend_today,
@@ -138,16 +146,19 @@ class LedgerGauges(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield what was answered last, and how the questions went."""
-        failed = Gauge(names.LEDGER_QUERY_FAILED, "1 where the last try of a question failed.", labels=["query"])
+        failed = Gauge(
+            names.LEDGER_QUERY_FAILED, "1 where the last try of a question failed, or takes too long.", labels=["query"]
+        )
         took = Gauge(names.LEDGER_QUERY_DURATION, "Seconds that the last try took, or takes so far.", labels=["query"])
-        now = time.monotonic()
+        now = self._clock()
         answers, under_way = dict(self._answers), dict(self._under_way)
         for name in sorted(self._questions):
-            answer = answers.get(name, _Answer(at=now))
-            if name in answers:
-                failed.add_metric([name], float(answer.is_failed))
+            answer = answers.get(name, _Answer(at=under_way.get(name, now)))
+            is_stale = answer.at < now - _STALE_S
+            if name in answers or is_stale:
+                failed.add_metric([name], float(answer.is_failed or is_stale))
             took.add_metric([name], max(answer.seconds, now - under_way.get(name, now)))
-            if answer.at >= now - _STALE_S:
+            if not is_stale:
                 yield from answer.metrics
         yield failed
         yield took
@@ -187,7 +198,7 @@ class LedgerGauges(Collector):
         return turn
 
     def _answer(self, name: str, turn: _Round) -> None:
-        begun = self._under_way[name] = time.monotonic()
+        begun = self._under_way[name] = self._clock()
         before = self._answers.get(name, _Answer())
         metrics: tuple[Metric, ...] = ()
         is_failed = False
@@ -199,7 +210,7 @@ class LedgerGauges(Collector):
             logger.log(
                 level, "costspan: the ledger gave no %s for /metrics (%s: %s)", name, type(error).__name__, error
             )
-        ended = time.monotonic()
+        ended = self._clock()
         succeeded_at = before.succeeded_at if is_failed else time.time()
         self._answers[name] = _Answer(metrics, is_failed, ended - begun, ended, succeeded_at)
         self._under_way.pop(name, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import Empty, LifoQueue
@@ -10,6 +11,8 @@ from costspan.errors import LedgerUnavailable
 from costspan.ledger import Ledger
 
 __all__ = ["Pool"]
+
+_STOPPING = "the server is stopping"
 
 
 class Pool:
@@ -28,13 +31,16 @@ class Pool:
         self._free: LifoQueue[Ledger | None] = LifoQueue()
         for _ in range(size):
             self._free.put(None)
+        self._lock = threading.Lock()
+        self._lent: set[Ledger] = set()
+        self._is_stopping = False
 
     @contextmanager
     def ledger(self) -> Iterator[Ledger]:
         """Lend a ledger.
 
         Raises:
-            LedgerUnavailable: all are in use for longer than the patience, or Postgres is away.
+            LedgerUnavailable: all are in use for longer than the patience, Postgres is away, or it was hung up.
             LedgerError: as `Ledger.connect`.
         """
         try:
@@ -42,11 +48,24 @@ class Pool:
         except Empty:
             raise LedgerUnavailable("every connection to the ledger is busy") from None
         try:
-            if ledger is None:
+            if ledger is None and not self._is_stopping:
                 ledger = self._connect()
-            yield ledger
+            yield self._lend(ledger)
+        except LedgerUnavailable:
+            if self._is_stopping:
+                raise LedgerUnavailable(_STOPPING) from None
+            raise
         finally:
+            with self._lock:
+                self._lent.discard(ledger)
             self._free.put(ledger)
+
+    def hang_up(self) -> None:
+        """Lend no more, and end what is asked now: who asks gets `LedgerUnavailable`."""
+        with self._lock:
+            self._is_stopping = True
+            for ledger in self._lent:
+                ledger.hang_up()
 
     def close(self) -> None:
         """Close what nobody uses."""
@@ -57,3 +76,10 @@ class Pool:
                 return
             if ledger is not None:
                 ledger.close()
+
+    def _lend(self, ledger: Ledger | None) -> Ledger:
+        with self._lock:
+            if ledger is None or self._is_stopping:
+                raise LedgerUnavailable(_STOPPING)
+            self._lent.add(ledger)
+            return ledger

@@ -112,6 +112,7 @@ def _validation(_: Request, error: Exception) -> Response:
 def _told(problem: Mapping[str, Any]) -> str:
     """What is allowed, from `Input should be 'day', 'week' or 'month'`."""
     text = str(problem["msg"]).removeprefix("Value error, ")
+    text = text.replace("String should have", "allowed is a text of", 1)
     return text.replace("Input should be", "allowed is", 1)
 
 

@@ -7,12 +7,15 @@ keep everybody else out for ever.
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-__all__ = ["PunctualProtocol", "configured"]
+from costspan.exporter.pool import Pool
+
+__all__ = ["PunctualProtocol", "PunctualServer", "configured"]
 
 #: Seconds from a connection, or from a request's first byte, to the end of its headers.
 _HEADERS_WITHIN_S = 10.0
@@ -20,6 +23,8 @@ _HEADERS_WITHIN_S = 10.0
 _CONNECTIONS = 500
 #: Seconds that a question under way may take when the server stops.
 _GRACE_S = 5
+#: Seconds after which a question that was ended then has had its answer, which says so.
+_REFUSAL_S = 2
 
 
 def configured(app: FastAPI) -> uvicorn.Config:
@@ -32,8 +37,33 @@ def configured(app: FastAPI) -> uvicorn.Config:
         limit_concurrency=_CONNECTIONS,
         log_level="warning",
         server_header=False,
-        timeout_graceful_shutdown=_GRACE_S,
+        timeout_graceful_shutdown=_GRACE_S + _REFUSAL_S,
     )
+
+
+class PunctualServer(uvicorn.Server):
+    """Stops within some seconds also where Postgres hangs: who asks is told so, and no thread is left that waits for it.
+
+    Args:
+        config: see `configured`.
+        pools: what questions are asked of.
+    """
+
+    def __init__(self, config: uvicorn.Config, *pools: Pool) -> None:
+        super().__init__(config)
+        self._pools = pools
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End what is asked, after the grace by force."""
+        ending = asyncio.get_running_loop().call_later(_GRACE_S, self._hang_up)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            ending.cancel()
+
+    def _hang_up(self) -> None:
+        for pool in self._pools:
+            pool.hang_up()
 
 
 class PunctualProtocol(H11Protocol):

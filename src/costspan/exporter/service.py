@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 import socket
+import time
 
-import uvicorn
 from prometheus_client import CollectorRegistry
 
 from costspan.exporter.access import Access, is_loopback
@@ -15,7 +15,7 @@ from costspan.exporter.keeping import Keeping
 from costspan.exporter.keyring import Keyring
 from costspan.exporter.pipeline import HostPipeline
 from costspan.exporter.pool import Pool
-from costspan.exporter.protocol import configured
+from costspan.exporter.protocol import PunctualServer, configured
 from costspan.ledger import Drainer, Ledger, NoJournal
 from costspan.settings import Settings
 
@@ -23,7 +23,9 @@ __all__ = ["Service"]
 
 #: Applications with COSTSPAN_DRAIN=off give their files up a second after they began.
 _ADOPT_EVERY_S = 1.0
-_STOP_S = 10.0
+#: Seconds to finish what is under way when it stops, and then to drain. Where Postgres hangs, neither gets further.
+_FINISH_S = 5.0
+_DRAIN_S = 10.0
 #: Connections of the gauges, and seconds that one of their questions waits for one.
 _GAUGES = 4
 _GAUGES_PATIENCE_S = 30.0
@@ -59,7 +61,8 @@ class Service:
             is_open=settings.open_on_loopback,
             has_open_metrics=settings.metrics_open,
         )
-        self._server = uvicorn.Server(configured(create_app(self._pool, registry, settings, access=access)))
+        config = configured(create_app(self._pool, registry, settings, access=access))
+        self._server = PunctualServer(config, self._pool, self._keyring_pool)
 
     def run(self) -> None:
         """Serve until a signal says stop; then drain what is there and leave."""
@@ -72,13 +75,20 @@ class Service:
         try:
             self._server.run(sockets=[self._listening])
         finally:
-            self._gauges.stop(_STOP_S)
-            self._keeping.stop(_STOP_S)
-            self._drainer.flush(_STOP_S)
-            self._drainer.stop(_STOP_S)
-            self._gauges_pool.close()
-            self._keyring_pool.close()
-            self._pool.close()
+            self._end()
+
+    def _end(self) -> None:
+        until = time.monotonic() + _FINISH_S
+        self._gauges.stop(_FINISH_S)
+        self._keeping.stop(max(0.0, until - time.monotonic()))
+        pools = (self._gauges_pool, self._keyring_pool, self._pool)
+        for pool in pools:
+            pool.hang_up()  # else the process would live as long as a question of a server that hangs
+        until = time.monotonic() + _DRAIN_S
+        self._drainer.flush(_DRAIN_S)
+        self._drainer.stop(max(0.0, until - time.monotonic()))
+        for pool in pools:
+            pool.close()
 
     def _stop(self, *_: object) -> None:
         self._server.should_exit = True

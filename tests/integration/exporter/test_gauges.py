@@ -217,6 +217,37 @@ def test_a_slow_question_hides_no_other(ledger_url, tmp_path):
     pool.close()
 
 
+def test_who_hangs_has_failed(ledger_url, tmp_path):
+    """A question without an answer for a minute has failed, whether or not it ever had one; nothing else has."""
+    settings = Settings(database_url=ledger_url, state_dir=tmp_path)
+    pool = Pool(lambda: Ledger.connect(settings), size=4)
+    clock = [0.0]
+    here, new = (LedgerGauges(pool, UTC_ZONE, Decimal(10), clock=lambda: clock[0]) for _ in range(2))
+    here.refresh()
+    with psycopg.connect(ledger_url) as holding:
+        holding.execute("lock table costspan.budget_change in access exclusive mode")
+        for gauges in (here, new):
+            gauges.start()
+        others = {"models", "projection", "spend_month", "spend_today", "spend_trailing_hour"}
+        until = time.monotonic() + 30
+        while {name for (name,) in told(new)["costspan_ledger_query_failed"]} != others:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        before = told(here)
+
+        clock[0] = 61.0
+
+        after, never = told(here), told(new)["costspan_ledger_query_failed"]
+    assert before["costspan_ledger_query_failed"][("budgets",)] == 0
+    assert "costspan_budget_usd" in before
+    assert after["costspan_ledger_query_failed"][("budgets",)] == never[("budgets",)] == 1
+    assert "costspan_budget_usd" not in after
+    for gauges in (here, new):
+        gauges.stop(10)
+    assert told(here)["costspan_ledger_query_failed"][("budgets",)] == 0
+    pool.close()
+
+
 def test_what_waits_on_the_host_is_told(tmp_path):
     """Without a ledger the journals that others gave up are bytes, an age, and tries that failed."""
     settings = Settings(database_url="postgresql://nobody@127.0.0.1:1/nothing", state_dir=tmp_path)

@@ -25,6 +25,8 @@ class Proxy:
         self.loses_next_commit = False
         """Let the next COMMIT reach the server, and its answer nobody."""
         self.commits = 0
+        self._may_pass = threading.Event()
+        self._may_pass.set()
         self._is_open = True
         self._is_cut = False
         self._sockets: set[socket.socket] = set()
@@ -38,6 +40,7 @@ class Proxy:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._is_open = False
+        self.go_on()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -49,6 +52,14 @@ class Proxy:
         """Break every connection, and let no new one through."""
         self._is_cut = True
         self._drop()
+
+    def hang(self) -> None:
+        """Take connections and whatever is sent, and hand nothing on."""
+        self._may_pass.clear()
+
+    def go_on(self) -> None:
+        """Hand on what was sent meanwhile, and what comes."""
+        self._may_pass.set()
 
     def mend(self) -> None:
         """Let new connections through."""
@@ -85,6 +96,7 @@ class Proxy:
     def _forward(self, source: socket.socket, sink: socket.socket, is_request: bool) -> None:
         with suppress(OSError):
             while data := source.recv(_BYTES):
+                self._may_pass.wait()
                 is_commit = is_request and data.endswith(b"COMMIT\0")
                 self.commits += is_commit
                 if is_commit and self.loses_next_commit:
@@ -98,4 +110,6 @@ class Proxy:
                 end.shutdown(socket.SHUT_WR if end is sink else socket.SHUT_RD)
             if not is_request:
                 self._sockets.discard(end)
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)  # closing alone would not wake the thread that reads from it
                 end.close()
