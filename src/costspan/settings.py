@@ -12,11 +12,12 @@ from dataclasses import Field, dataclass, field, fields
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import platformdirs
 
 from costspan.errors import ConfigurationError
+from costspan.zone import zone_named
 
 __all__ = ["PREFIX", "UNREADABLE_URL", "Settings", "is_readable", "state_dir", "variables"]
 
@@ -136,7 +137,7 @@ def _parse(variable: str, text: str, item: Field[Any]) -> object:
     kind = "natural" if item.metadata.get("least") == 0 else str(item.type).removesuffix(" | None")
     try:
         return _PARSERS[kind](text)
-    except (ValueError, InvalidOperation, ZoneInfoNotFoundError, OSError) as error:
+    except (ValueError, InvalidOperation) as error:
         raise ConfigurationError(f"{variable} is {text!r}: {_ALLOWED[kind]}") from error
 
 
@@ -175,7 +176,7 @@ _PARSERS: dict[str, Any] = {
     "natural": _natural,
     "bool": _boolean,
     "Decimal": _amount,
-    "ZoneInfo": ZoneInfo,
+    "ZoneInfo": zone_named,
 }
 _ALLOWED = {
     "str": "allowed is a text",

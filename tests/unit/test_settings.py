@@ -10,6 +10,7 @@ import pytest
 
 from costspan.errors import ConfigurationError
 from costspan.settings import Settings, variables
+from costspan.zone import zone_named
 
 
 def test_without_variables_the_defaults_hold():
@@ -85,6 +86,23 @@ def test_one_unusable_value_leaves_the_others_as_they_are():
     assert (settings.database_url, settings.tenant) == ("postgresql://localhost/costs", "acme")
     assert (settings.timezone, settings.daily_budget_usd) == (ZoneInfo("UTC"), Decimal(10))
     assert [problem.split(" ")[0] for problem in problems] == ["COSTSPAN_DAILY_BUDGET_USD", "COSTSPAN_TIMEZONE"]
+
+
+@pytest.mark.parametrize(
+    "name", ["right/Europe/Berlin", "posix/Europe/Berlin", "localtime", "posixrules", "Factory", "Europe"]
+)
+def test_what_is_no_time_zone_has_no_days(name):
+    """Copies that count leap seconds begin their days late, and what is named for this machine is another zone elsewhere."""
+    with pytest.raises(ValueError, match=name):
+        zone_named(name)
+    with pytest.raises(ConfigurationError, match=f"COSTSPAN_TIMEZONE is '{name}': allowed are IANA time zones"):
+        Settings.from_environment({"COSTSPAN_TIMEZONE": name})
+
+
+@pytest.mark.parametrize("name", ["UTC", "Europe/Berlin", "Asia/Calcutta", "Etc/GMT+5", "US/Eastern"])
+def test_every_iana_name_is_a_time_zone(name):
+    """Old names of one, too."""
+    assert zone_named(name) == ZoneInfo(name)
 
 
 def test_days_are_whole_and_may_be_none_only_where_that_makes_sense():

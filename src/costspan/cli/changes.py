@@ -20,7 +20,7 @@ from costspan.cli.statement import known_cost
 from costspan.cli.table import Column, print_columns, say, width
 from costspan.errors import InvalidQuestion
 from costspan.ledger import Ledger, SummaryRow
-from costspan.ledger.comparison import Change, Comparison, with_previous
+from costspan.ledger.comparison import COMPARABLE, Change, Comparison, with_previous
 from costspan.ledger.period import Period, named_period
 from costspan.ledger.summary import Dimension
 from costspan.pricing.money import json_number, plain
@@ -44,8 +44,11 @@ def against(question: Question, text: str, now: datetime) -> tuple[Period, Perio
     """Return what ``--compare`` names, and the question's period: only as much of the one before as the other has come.
 
     Raises:
-        InvalidQuestion: for what is neither ``previous`` nor a day nor a range.
+        InvalidQuestion: for what is neither ``previous`` nor a day nor a range, and where it is asked by a time.
     """
+    for name in question.by:
+        if name not in COMPARABLE:
+            raise InvalidQuestion(f"--by is {name.value!r}: allowed with --compare are {', '.join(COMPARABLE)}")
     period, zone = question.period, question.zone
     if text == _PREVIOUS:
         if question.name != RANGE:

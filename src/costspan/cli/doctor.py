@@ -25,7 +25,7 @@ _INDENT = 20
 def doctor(*, as_json: Json = False) -> None:
     """Check settings, SDKs and hooks, journal, database, clock and prices, and say what to do about what is wrong.
 
-    It reads and changes nothing, but for an embedded Postgres, which it starts as every command does. The SDKs are tried with
+    It leaves everything as it is, but for an embedded Postgres, which it starts as every command does. The SDKs are tried with
     calls that never leave this process.
 
     \b

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -71,12 +73,12 @@ def sdks() -> Iterator[Finding]:
 
 
 def journal(settings: Settings) -> Iterator[Finding]:
-    """Look at the journal's folder and at what waits in it; nothing is touched."""
+    """Look at the journal's folder and at what waits in it; everything stays as it is."""
     folder = settings.journal_path
-    if not folder.exists():
+    if not os.access(folder, os.F_OK):  # what may not be looked at is not there for this user, either
         yield _to_be_made(folder)
         return
-    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+    if not (os.access(folder, os.R_OK | os.W_OK | os.X_OK) and _takes_files(folder)):
         todo = f"Let this user have it, or set {PREFIX}JOURNAL_DIR to a folder of its own."
         yield Finding("journal", Verdict.WRONG, f"{folder} cannot be read and written by this user", todo)
         return
@@ -93,6 +95,9 @@ def journal(settings: Settings) -> Iterator[Finding]:
         yield Finding("journal", Verdict.WRONG, f"{said}: nearly all that {PREFIX}JOURNAL_MAX_BYTES allows", todo)
     else:
         yield Finding("journal", Verdict.OK, said)
+    if folder.stat().st_mode & stat.S_IWOTH:
+        said = f"every user of this machine may write to {folder}: whoever does can add calls, or take some away"
+        yield Finding("journal", Verdict.NOTICE, said, f"chmod o-w '{folder}', unless that is meant.")
     yield from _backlog(settings, held, min((file.st_mtime for file in files), default=time.time()))
     free = shutil.disk_usage(folder).free
     if free < settings.journal_max_bytes - size:
@@ -101,11 +106,20 @@ def journal(settings: Settings) -> Iterator[Finding]:
 
 
 def _to_be_made(folder: Path) -> Finding:
-    parent = next((path for path in folder.parents if path.exists()), Path("/"))
-    if os.access(parent, os.W_OK | os.X_OK):
+    parent = next((path for path in folder.absolute().parents if os.access(path, os.F_OK)), Path("/"))
+    if _takes_files(parent):
         return Finding("journal", Verdict.OK, f"{folder} is not there yet: it is made by the first call")
     todo = f"Set {PREFIX}STATE_DIR or {PREFIX}JOURNAL_DIR to a folder that this user may write."
     return Finding("journal", Verdict.WRONG, f"{folder} is not there, and this user may not make it in {parent}", todo)
+
+
+def _takes_files(folder: Path) -> bool:
+    """Whether anything can be made in it. Tried: what root is allowed to do may be impossible all the same, as in /proc."""
+    try:
+        Path(tempfile.mkdtemp(prefix=".costspan-doctor-", dir=folder)).rmdir()
+    except OSError:
+        return False
+    return True
 
 
 def _backlog(settings: Settings, held: Audit, oldest: float) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
@@ -29,6 +30,10 @@ _NAMES = {
     "details": "details",
     "other": "everything else",
 }
+_SHOWN = 80
+#: As many days as there may be a date before today for.
+_NUMBER = re.compile(r"\d{1,6}", re.ASCII)
+_FROM = ("from 0", "above 0")
 _BUSY = "another process is at it: try again when it is done"
 
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -41,7 +46,7 @@ ledger_app.command()(verify)
 def compact(
     *,
     after: Annotated[
-        int | None,
+        str | None,
         typer.Option(
             metavar="DAYS",
             help="How long a day must have been over; COSTSPAN_COMPACT_AFTER_DAYS when not given.",
@@ -68,10 +73,9 @@ def compact(
     """  # fmt: skip  # noqa: D301  # click's mark for text that stays as it is, not a backslash
     with sensible("ledger compact"):
         settings = Settings.from_environment()
-        if after is not None and after < 0:
-            raise InvalidQuestion(f"--after is {after}: allowed are whole numbers from 0")
+        waits = settings.compact_after_days if after is None else _days("--after", after, least=0)
     with opened("ledger compact", settings) as ledger:
-        before = ledger.keeper.due_before(settings.compact_after_days if after is None else after)
+        before = ledger.keeper.due_before(waits)
         with progress(_errors(), "calls compacted") as advance:
             done = ledger.compact(before, progress=advance)
     if as_json:
@@ -88,7 +92,7 @@ def compact(
 def retain(
     *,
     days: Annotated[
-        int | None,
+        str | None,
         typer.Option(
             metavar="N",
             help="How many days before today keep their calls; COSTSPAN_RETENTION_DAYS when not given.",
@@ -118,9 +122,7 @@ def retain(
     """  # fmt: skip  # noqa: D301  # click's mark for text that stays as it is, not a backslash
     with sensible("ledger retain"):
         settings = Settings.from_environment()
-        if days is not None and days < 1:
-            raise InvalidQuestion(f"--days is {days}: allowed are whole numbers above 0")
-    kept = settings.retention_days if days is None else days
+        kept = settings.retention_days if days is None else _days("--days", days, least=1)
     if kept is None:
         refuse(
             "ledger retain", "how many days are to keep their calls? Give --days or COSTSPAN_RETENTION_DAYS", REFUSED
@@ -172,6 +174,13 @@ def size(*, as_json: _Json = False) -> None:
         print_json(_document(found))
     else:
         _print_size(found)
+
+
+def _days(option: str, text: str, *, least: int) -> int:
+    found = int(text) if _NUMBER.fullmatch(text) else -1
+    if found < least:
+        raise InvalidQuestion(f"{option} is {text[:_SHOWN]!r}: allowed are whole numbers {_FROM[least]}")
+    return found
 
 
 def _is_confirmed(found: Retained) -> bool:

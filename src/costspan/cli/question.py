@@ -6,12 +6,13 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from costspan.errors import InvalidQuestion
 from costspan.ledger.period import PERIODS, Period, day_start, named_period
 from costspan.ledger.summary import Dimension
 from costspan.text import clean
+from costspan.zone import zone_named
 
 __all__ = [
     "RANGE",
@@ -166,8 +167,8 @@ def zone_of(text: str) -> ZoneInfo:
         InvalidQuestion: where there is none.
     """
     try:
-        return ZoneInfo(text)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        return zone_named(text)
+    except ValueError as error:
         allowed = "allowed are IANA time zones such as UTC or Asia/Kolkata"
         raise InvalidQuestion(f"--tz is {text[:_SHOWN]!r}: {allowed}") from error
 

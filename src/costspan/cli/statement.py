@@ -127,6 +127,4 @@ def _rank(value: str | date | datetime) -> str:
 
 
 def _text(value: str | date | datetime) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="minutes")
     return value.isoformat() if isinstance(value, date) else value

@@ -15,7 +15,7 @@ from costspan.cli import screen, table
 from costspan.cli.opened import FAILED, opened, refuse, sensible
 from costspan.cli.screen import Json
 from costspan.errors import InvalidQuestion
-from costspan.ledger.token import Token
+from costspan.ledger.token import LONGEST, Token
 from costspan.settings import Settings
 from costspan.text import clean
 
@@ -157,11 +157,11 @@ def _whom(tenant: str | None, *, is_admin: bool) -> str | None:
 
 def _time(written: str) -> timedelta:
     found = _WRITTEN.fullmatch(written.strip().lower())
-    if found is None:
-        raise InvalidQuestion(
-            f"expires is {written[:_SHOWN]!r}: allowed are hours, days or weeks, such as 12h, 90d or 4w"
-        )
-    return timedelta(**{_UNITS[found["unit"]]: int(found["number"])})
+    lasts = timedelta(0) if found is None else timedelta(**{_UNITS[found["unit"]]: int(found["number"])})
+    if not timedelta(0) < lasts <= LONGEST:
+        allowed = f"allowed are hours, days or weeks, such as 12h, 90d or 4w, and {LONGEST.days} days at the most"
+        raise InvalidQuestion(f"--expires is {written[:_SHOWN]!r}: {allowed}")
+    return lasts
 
 
 def _state(token: Token, settings: Settings) -> str:

@@ -17,13 +17,14 @@ from costspan.ledger.database import Cursor, Database
 from costspan.ledger.queries import queries
 from costspan.text import MAX_NAME, clean
 
-__all__ = ["LiveToken", "NewToken", "Token", "Tokens", "digest_of", "new_token"]
+__all__ = ["LONGEST", "LiveToken", "NewToken", "Token", "Tokens", "digest_of", "new_token"]
 
 #: A prefix that secret scanners can look for, and 256 random bits in characters that one double click selects.
 _WRITTEN = re.compile(r"csp_[0-9a-f]{64}", re.ASCII)
 #: Tokens that count at once: whoever checks them keeps them all in memory.
 _MOST = 10_000
-_LONGEST = timedelta(days=3660)
+#: How long a token counts at the most, unless it counts until it is revoked.
+LONGEST = timedelta(days=3660)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +158,9 @@ def _check(name: str, expires: timedelta | None) -> None:
         raise InvalidQuestion(
             f"name is {name[:80]!r}: a number alone is not allowed, as tokens are revoked by numbers, too"
         )
-    if expires is not None and not timedelta(0) < expires <= _LONGEST:
+    if expires is not None and not timedelta(0) < expires <= LONGEST:
         raise InvalidQuestion(
-            f"expires is {expires}: allowed is more than nothing, and {_LONGEST.days} days at the most"
+            f"expires is {expires}: allowed is more than nothing, and {LONGEST.days} days at the most"
         )
 
 

@@ -137,6 +137,39 @@ def test_a_journal_that_nobody_drains_is_found(doctor, orphan, environment):
     assert len(list(orphan.iterdir())) == 1
 
 
+@pytest.mark.parametrize("folder", ["/proc/nope", "/proc/nope/deeper", "/proc"])
+def test_a_journal_that_could_never_be_made_is_wrong(doctor, folder):
+    """Also where root is told that it may: no call would ever be metered."""
+    found = doctor("--json", COSTSPAN_JOURNAL_DIR=folder)
+
+    assert found.code == 1
+    ((verdict, said, todo),) = findings(found)["journal"]
+    assert verdict == "wrong"
+    assert folder in said
+    assert "COSTSPAN_JOURNAL_DIR" in todo
+
+
+def test_a_journal_that_is_still_to_be_made_is_fine(doctor, tmp_path):
+    """However deep, in a folder that can be written to; looking for that leaves nothing there."""
+    found = doctor("--json", COSTSPAN_JOURNAL_DIR=str(tmp_path / "some" / "where"))
+
+    ((verdict, said, _),) = findings(found)["journal"]
+    assert (found.code, verdict) == (0, "ok")
+    assert "made by the first call" in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_journal_that_everybody_may_write_to_is_noticed(doctor, tmp_path):
+    """With what to do about it; one of this user's own is not."""
+    for mode, verdicts in ((0o777, ["ok", "notice"]), (0o700, ["ok"])):
+        tmp_path.chmod(mode)
+
+        said = findings(doctor("--json", COSTSPAN_JOURNAL_DIR=str(tmp_path)))["journal"]
+
+        assert [verdict for verdict, _, _ in said] == verdicts
+    assert not list(tmp_path.iterdir())
+
+
 def test_models_without_a_price_are_noticed(doctor, seed, ledger_url):
     """By name; they are no reason to fail."""
     seed([unpriced(datetime.now(UTC)), unpriced(NOON)])

@@ -126,10 +126,10 @@ def test_the_setting_says_how_many_days_are_kept(keep, seed):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("retain", "--days", "0"), "--days is 0: allowed are whole numbers above 0"),
-        (("retain", "--days", "-3"), "--days is -3: allowed are whole numbers above 0"),
-        (("compact", "--after", "-1"), "--after is -1: allowed are whole numbers from 0"),
-        (("compact", "--after", "soon"), "--after"),
+        (("retain", "--days", "0"), "--days is '0': allowed are whole numbers above 0"),
+        (("retain", "--days", "-3"), "--days is '-3': allowed are whole numbers above 0"),
+        (("compact", "--after", "-1"), "--after is '-1': allowed are whole numbers from 0"),
+        (("compact", "--after", "soon"), "--after is 'soon': allowed are whole numbers from 0"),
     ],
 )
 def test_what_makes_no_sense_is_refused(keep, words, message):

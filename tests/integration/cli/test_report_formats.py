@@ -87,7 +87,7 @@ def test_a_comparison_by_days_makes_no_sense(ask, seed):
     found = ask("--compare", "previous", "--by", "day")
 
     assert (found.code, found.out) == (2, "")
-    assert "by is 'day': allowed are service" in found.err
+    assert "--by is 'day': allowed with --compare are service" in found.err
 
 
 def test_a_bill_for_finops_tools_keeps_its_rules_and_the_sum(ask, seed):

@@ -148,9 +148,29 @@ def test_every_change_is_on_record(api):
         (b"{", "cannot be read"),
         (b"[]", "cannot be read"),
         (b"\xff\xfe", "cannot be read"),
-        (b'{"window": "day", "budget_usd": 1}', "tenant"),
-        (b'{"tenant": "x", "window": "year", "budget_usd": 1}', "window"),
-        (b'{"tenant": "x", "window": "day", "budget_usd": -1}', "from 0"),
+        (b'{"window": "day", "budget_usd": 1}', "tenant is missing: allowed is the id of a tenant"),
+        (b'{"tenant": 5, "window": "day", "budget_usd": 1}', "tenant is '5': allowed is the id of a tenant"),
+        (b'{"tenant": "x", "window": "year", "budget_usd": 1}', "window is 'year': allowed are day and month"),
+        (b'{"tenant": "x", "window": "year", budget', "cannot be read"),
+        (b'{"tenant": "x", "budget_usd": 1}', "window is missing: allowed are day and month"),
+        (b'{"tenant": "x", "window": "day"}', "budget_usd is missing: allowed is a number of dollars"),
+        (
+            b'{"tenant": "x", "window": "day", "budget_usd": "ten"}',
+            "budget_usd is 'ten': allowed is a number of dollars",
+        ),
+        (
+            b'{"tenant": "x", "window": "day", "budget_usd": null}',
+            "budget_usd is 'null': allowed is a number of dollars",
+        ),
+        ('{"tenant": "x", "window": "day", "budget_usd": "\u0664\u0662"}'.encode(), "allowed is a number of dollars"),
+        (b'{"tenant": "x", "window": "day", "budget_usd": "1_000"}', "budget_usd is '1_000': allowed"),
+        (b'{"tenant": "x", "window": "day", "budget_usd": " 5"}', "budget_usd is ' 5': allowed"),
+        (b'{"tenant": "x", "window": "day", "budget_usd": 1, "budget_usd": 2}', "budget_usd is given 2 times"),
+        (b'{"tenant": "x", "window": "day", "budget_usd": ' + b"[" * 3000 + b"]" * 3000 + b"}", ""),
+        (
+            b'{"tenant": "x", "window": "day", "budget_usd": -1}',
+            "budget_usd is '-1': allowed is a number of dollars from 0",
+        ),
         (b'{"tenant": "x", "window": "day", "budget_usd": 1e400}', "from 0"),
         (b'{"tenant": "x", "window": "day", "budget_usd": 1e999999999999}', ""),
         (b'{"tenant": "x", "window": "day", "budget_usd": 0.0000000000001}', "12 decimals"),
@@ -158,7 +178,10 @@ def test_every_change_is_on_record(api):
         (b'{"tenant": "x", "window": "day", "budget_usd": {"a": [1]}}', "allowed is a number"),
         (b'{"tenant": "x", "window": "day", "budget_usd": "NaN"}', "from 0"),
         (b'{"tenant": "", "window": "day", "budget_usd": 1}', "tenant"),
-        (b'{"tenant": "x", "window": "day", "budget_usd": 1, "currency": "EUR"}', "currency"),
+        (
+            b'{"tenant": "x", "window": "day", "budget_usd": 1, "currency": "EUR"}',
+            "'currency': allowed are tenant, window",
+        ),
         (b'{"tenant": ' + b"[" * 5000, "cannot be read"),
     ],
 )
@@ -168,6 +191,10 @@ def test_a_body_that_makes_no_sense_is_refused(api, content, told):
 
     assert said.status == 422
     assert told in said.problem["detail"]
+    names = ("tenant", "window", "budget_usd")
+    assert said.problem.get("parameter") == next(
+        (name for name in names if told.startswith(f"{name} ")), said.problem.get("parameter")
+    )
     assert api.get("/api/budgets/history", tenant_="x").json["changes"] == []
 
 

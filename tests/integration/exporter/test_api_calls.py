@@ -18,6 +18,7 @@ from integration.ledger.corrected import correct
 
 #: Of slices: older than what a test compacts.
 _COLD = datetime(2026, 3, 10, 12, tzinfo=UTC)
+_DAY = timedelta(days=1)
 
 
 def wrote(api: Api, *events) -> None:
@@ -160,6 +161,23 @@ def test_a_bill_adds_up(api):
     ]
 
 
+def test_a_call_is_found_by_its_day(api):
+    """Of the asked zone; at another day or instant there is none, and the refusal says that it looked there."""
+    wrote(api, call(NOON, tenant="dated"))
+    told = api.get("/api/calls", tenant="dated").json["calls"][0]
+    path, day = f"/api/calls/{told['id']}", NOON.date()
+
+    found = [
+        api.get(path, tenant="dated", at=at, tz=zone) for at, zone in ((day, "UTC"), (day + _DAY, "Pacific/Kiritimati"))
+    ]
+    wrong = [api.get(path, tenant="dated", at=at) for at in (day - _DAY, day + _DAY, f"{day}T00:00:00Z")]
+
+    assert [said.json["call"] for said in found] == [told, told]
+    assert {(said.problem["status"], said.problem["parameter"]) for said in wrong} == {(404, "at")}
+    assert f"there is no call '{told['id']}' at '{day - _DAY}'" in wrong[0].problem["detail"]
+    assert api.get("/api/calls/12").problem["detail"] == "there is no call '12'"
+
+
 def test_another_tenants_call_is_none(api):
     """By its id, its session or its trace: as if there were none."""
     wrote(
@@ -266,6 +284,13 @@ def test_what_makes_no_sense_is_refused(api, path, params, name):
 
     assert said.status == 422
     assert said.problem["parameter"] == name
+
+
+def test_a_session_without_a_name_is_refused(api):
+    """With its value and what is allowed."""
+    said = api.get("/api/calls", session="")
+
+    assert said.problem["detail"] == "session is '': allowed is a text of at least 1 character"
 
 
 def test_nothing_is_found_where_nothing_is(api):

@@ -116,9 +116,9 @@ def test_two_ranges(api, compared):
 def spender(api) -> str:
     """A tenant that spends $1 at nine o'clock of each working day, since eight weeks."""
     days = [NOON - timedelta(days=number, hours=3) for number in range(56)]
-    wrote(api, *[call(day, tenant="spender", tokens=(10**6, 0)) for day in days if day.weekday() < 5])
-    api.ledger.set_budget("spender", "month", Decimal("18.5"))
-    return "spender"
+    wrote(api, *[call(day, tenant="weekday-spender", tokens=(10**6, 0)) for day in days if day.weekday() < 5])
+    api.ledger.set_budget("weekday-spender", "month", Decimal("18.5"))
+    return "weekday-spender"
 
 
 def test_where_the_month_will_end(api, spender):
@@ -254,6 +254,14 @@ def test_a_tenant_sees_its_own(api, path, compared, spender):
             "/api/compare",
             {"from": "2026-11-01", "to": "2026-11-02", "before_from": "x", "before_to": "2026-10-01"},
             "before_from",
+        ),
+        ("/api/compare", {"from": "2026-11-01", "to": "2026-11-02", "period": "day"}, "period"),
+        ("/api/compare", {"from": "2026-11-01", "to": "2026-11-02", "date": "2026-11-02"}, "date"),
+        ("/api/compare", {"from": "2026-11-01", "to": "2026-11-02", "whole": "true"}, "whole"),
+        (
+            "/api/compare",
+            {"from": "2026-11-01", "to": "2026-11-07", "before_from": "2026-10-25", "before_to": "2026-11-01"},
+            "before_to",
         ),
         ("/api/compare", {"limit": "0"}, "limit"),
         ("/api/compare", {"by": "model"}, "by"),

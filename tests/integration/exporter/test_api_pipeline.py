@@ -7,6 +7,8 @@ import time
 from datetime import UTC, datetime
 from uuid import uuid4
 
+import pytest
+
 from costspan.ledger import Ledger
 from integration.ledger.calls import batch, call, lost
 
@@ -34,6 +36,17 @@ def test_it_tells_of_the_host_and_of_the_ledger(serve, ledger: Ledger):
     assert told["intents"] == {
         "announced": 3, "calls": 2, "duplicates": 0, "failed": 0, "unsettled": 1, "quarantined": 0,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_health_can_be_asked_for_without_an_answer(api, path):
+    """What load balancers ask: the same headers as for a GET, and no body."""
+    asked, said = api.ask("HEAD", path), api.get(path)
+
+    assert (asked.status, asked.text) == (said.status, "") == (200, "")
+    assert asked.headers["content-type"] == said.headers["content-type"]
+    assert asked.headers["content-length"] == said.headers["content-length"]
+    assert "head" not in api.get("/openapi.json").json["paths"][path]
 
 
 def test_it_is_for_administrators(api):

@@ -18,6 +18,8 @@ app.command()(report)
         (["--period", "fortnight"], "'fortnight'", "day, week, month"),
         (["--date", "2026-02-29"], "'2026-02-29'", "YYYY-MM-DD"),
         (["--tz", "Mars/Olympus"], "'Mars/Olympus'", "IANA time zones"),
+        (["--tz", "right/Europe/Berlin"], "'right/Europe/Berlin'", "IANA time zones"),
+        (["--compare", "previous", "--by", "day"], "--by is 'day'", "model, operation"),
         (["--by", "day,colour"], "'colour'", "day, hour, service"),
         (["--tenant", " "], "' '", "the id of a tenant"),
         (["--service", "google"], "'google'", "anthropic, openai"),

@@ -75,8 +75,8 @@ def test_an_hour_that_comes_twice_is_two_hours(row, stated):
     found = stated(question, row(cost="2", hour=summer.replace(fold=1)), row(cost="1", hour=summer))
 
     assert [(entry.key, entry.sums.cost) for entry in found.entries] == [
-        (("2026-10-25T02:00+02:00",), Decimal(1)),
-        (("2026-10-25T02:00+01:00",), Decimal(2)),
+        (("2026-10-25T02:00:00+02:00",), Decimal(1)),
+        (("2026-10-25T02:00:00+01:00",), Decimal(2)),
     ]
 
 

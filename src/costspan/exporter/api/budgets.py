@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -11,8 +12,8 @@ from fastapi import APIRouter, Depends, Query
 
 from costspan.errors import InvalidQuestion
 from costspan.exporter.api.parameters import Administrator, Asker, Chosen, Ledgers, Now, Whose, tenant_of
-from costspan.exporter.exact import Exact, Number, Usd, answers, body, expects
-from costspan.exporter.problem import Problem, described, shown
+from costspan.exporter.exact import Exact, Number, Usd, answers, body, expects, said
+from costspan.exporter.problem import Problem, described
 from costspan.ledger.allowance import Allowance, allowances, everybodys
 from costspan.ledger.budget import BudgetChange, amount_of
 from costspan.pricing.money import json_number
@@ -23,6 +24,14 @@ router = APIRouter(tags=["budgets"])
 logger = logging.getLogger("costspan")
 _Window = Literal["day", "month"]
 _MAX_ROWS = 10_000
+#: What each field of a budget to set may be.
+_ALLOWED = {
+    "tenant": "allowed is the id of a tenant, or null for everybody who has no budget of their own",
+    "window": "allowed are day and month",
+    "budget_usd": "allowed is a number of dollars from 0 to 1,000,000,000,000, with 12 decimals at the most",
+}
+#: An amount as text. Decimal reads more: digits of other scripts, blanks, lines below digits.
+_WRITTEN = re.compile(rb'"[0-9]+([.][0-9]+)?"')
 _Most = Annotated[int, Query(ge=1, le=_MAX_ROWS, description="Entries at the most.")]
 
 
@@ -165,7 +174,7 @@ def budgets(ledgers: Ledgers, tenant: Whose, settings: Chosen, now: Now, limit: 
     },
     openapi_extra=expects(Wish, _WISH),
 )
-def set_budget(asker: Administrator, ledgers: Ledgers, wish: Annotated[Wish, Depends(body(Wish))]) -> Exact:
+def set_budget(asker: Administrator, ledgers: Ledgers, wish: Annotated[Wish, Depends(body(Wish, _ALLOWED))]) -> Exact:
     """For administrators. The same once more changes nothing, and leaves no trail of nothing in the history."""
     tenant = None if wish.tenant is None else tenant_of(wish.tenant)
     amount = _amount(wish.budget_usd)
@@ -221,13 +230,13 @@ def budget_history(asker: Asker, ledgers: Ledgers, tenant: Whose, limit: _Most =
 
 
 def _amount(written: msgspec.Raw) -> Decimal:
+    refusal = Problem(422, f"budget_usd is {said(written)}: {_ALLOWED['budget_usd']}", parameter="budget_usd")
+    if bytes(written).startswith(b'"') and not _WRITTEN.fullmatch(written):
+        raise refusal
     try:
         return amount_of(msgspec.json.decode(written, type=Decimal))
-    except msgspec.DecodeError as error:
-        told = f"budget_usd is {shown(bytes(written).decode())}: allowed is a number of dollars"
-        raise Problem(422, told, parameter="budget_usd") from error
-    except InvalidQuestion as error:
-        raise Problem(422, str(error), parameter="budget_usd") from error
+    except (msgspec.DecodeError, InvalidQuestion) as error:
+        raise refusal from error
 
 
 def _budget(item: Allowance) -> Budget:

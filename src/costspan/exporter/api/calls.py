@@ -182,18 +182,36 @@ def call(
     tenant: Whose,
     zone: Zone,
     number: Annotated[str, Path(alias="id", description="Its `id`.", examples=["912345678901234567"])],
-    at: Annotated[str | None, Query(description="Its `timestamp`, where known: it spares looking for it.")] = None,
+    at: Annotated[
+        str | None,
+        Query(
+            description="Its `timestamp`, where known: it spares looking for it. Or the day on which it was made.",
+            examples=["2026-11-21T12:00:00.123456Z"],
+        ),
+    ] = None,
 ) -> Exact:
     """Also of another tenant there is no such call."""
     made = None if at is None else instant_of("at", at, zone)
+    end = None if at is None else instant_of("at", at, zone, is_end=True)
     if not _ID.fullmatch(number) or int(number) >= 1 << 63:
         raise Problem(422, f"id is {shown(number)}: allowed are whole numbers up to {(1 << 63) - 1}", parameter="id")
     with ledgers.ledger() as ledger:
-        found = ledger.call(int(number), made, tenant=tenant)
+        if made is None or end is None or made == end:
+            found = ledger.call(int(number), made, tenant=tenant)
+        else:  # a day, which is no timestamp to look at
+            found = ledger.call(int(number), tenant=tenant)
+            found = found if found is not None and made <= found.timestamp < end else None
         if found is None:
-            raise Problem(404, f"there is no call {shown(number)}", parameter="id")
+            raise _no_call(number, at)
         lines = ledger.call_lines(found.id, found.timestamp, tenant=tenant)
     return Exact(Bill(call=billed(found), lines=[_line(line) for line in lines]))
+
+
+def _no_call(number: str, at: str | None) -> Problem:
+    if at is None:
+        return Problem(404, f"there is no call {shown(number)}", parameter="id")
+    told = f"there is no call {shown(number)} at {shown(at)}: allowed is its exact timestamp or its day, or no at"
+    return Problem(404, told, parameter="at")
 
 
 def billed(call: Call) -> BilledCall:

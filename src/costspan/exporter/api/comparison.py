@@ -9,14 +9,14 @@ from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from costspan.exporter.api.figures import Figures, figures
 from costspan.exporter.api.grouping import dimensions_of, part
 from costspan.exporter.api.parameters import Ledgers, Now, Whose, Zone
 from costspan.exporter.api.when import Day, Range, instant_of
 from costspan.exporter.exact import Exact, Number, Usd, answers
-from costspan.exporter.problem import Problem
+from costspan.exporter.problem import Problem, shown
 from costspan.ledger.comparison import COMPARABLE, Change, Effects, with_previous
 from costspan.ledger.period import Period, named_period
 from costspan.ledger.summary import SummaryRow, total
@@ -137,6 +137,7 @@ _EXAMPLE = {
 )
 def compare(
     *,
+    request: Request,
     ledgers: Ledgers,
     tenant: Whose,
     zone: Zone,
@@ -177,6 +178,10 @@ def compare(
     by = dimensions_of(group_by, COMPARABLE)
     ranges = _ranges(later, before_from, before_to, zone)
     if ranges is not None:
+        for name in ("period", "date", "whole"):
+            if name in request.query_params:
+                told = f"{name} is given besides from and to: allowed is a period, or a range"
+                raise Problem(422, told, parameter=name)
         first, second = ranges
     elif whole:
         second = named_period(period, day, zone)
@@ -224,7 +229,11 @@ def _ranges(
         name = "before_from" if before_from is None else "before_to"
         raise Problem(422, f"{name} is missing: allowed are both, or neither", parameter=name)
     begin, finish = instant_of("before_from", before_from, zone), instant_of("before_to", before_to, zone, is_end=True)
-    return Period.between(begin, finish, zone), second
+    first = Period.between(begin, finish, zone)
+    if first.start < second.end and second.start < first.end:
+        told = f"before_from is {shown(before_from)}, before_to {shown(before_to)}: allowed is a range that shares nothing with from and to"
+        raise Problem(422, told, parameter="before_to")
+    return first, second
 
 
 def _span(sums: SummaryRow, period: Period) -> Span:

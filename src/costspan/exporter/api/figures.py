@@ -43,9 +43,10 @@ class Entry(Figures, frozen=True):  # not kw_only, so that the keys come before 
     day: Annotated[str | msgspec.UnsetType, msgspec.Meta(description="YYYY-MM-DD, of the asked time zone.")] = (
         msgspec.UNSET
     )
-    hour: Annotated[str | msgspec.UnsetType, msgspec.Meta(description="Its beginning, of the asked time zone.")] = (
-        msgspec.UNSET
-    )
+    hour: Annotated[
+        str | msgspec.UnsetType,
+        msgspec.Meta(description="Its beginning, in the asked time zone, as an instant with its offset."),
+    ] = msgspec.UNSET
     service: str | msgspec.UnsetType = msgspec.UNSET
     provider: str | msgspec.UnsetType = msgspec.UNSET
     model: str | msgspec.UnsetType = msgspec.UNSET
@@ -109,8 +110,6 @@ _OPTIONAL = frozenset({Dimension.FEATURE, Dimension.SESSION, Dimension.USER})
 
 
 def _key(name: Dimension, value: str | date | datetime) -> str | None:
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="minutes")
-    if isinstance(value, date):
+    if isinstance(value, date):  # a datetime is one, too
         return value.isoformat()
     return value or (None if name in _OPTIONAL else "")

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Query, Request
 from fastapi.dependencies.models import Dependant
@@ -17,6 +17,7 @@ from costspan.exporter.pool import Pool
 from costspan.exporter.problem import Problem, shown
 from costspan.settings import Settings
 from costspan.text import clean
+from costspan.zone import zone_named
 
 __all__ = ["Administrator", "Asker", "Chosen", "Ledgers", "Now", "Whose", "Zone", "only_known", "tenant_of"]
 
@@ -101,8 +102,8 @@ async def _zone(
     if tz is None:
         return settings.timezone
     try:
-        return ZoneInfo(tz)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        return zone_named(tz)
+    except ValueError as error:
         allowed = "allowed are IANA time zones such as UTC or Asia/Kolkata"
         raise Problem(422, f"tz is {shown(tz)}: {allowed}", parameter="tz") from error
 
