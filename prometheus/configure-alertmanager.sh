@@ -33,6 +33,14 @@ value() {
     printf '%s' "$direct"
 }
 
+# That $2, of the variable $1, is an address. It is a secret, so it is not repeated.
+address() {
+    case $2 in
+    http://?* | https://?*) ;;
+    *) fail "$1 is no address: allowed is http://… or https://…" ;;
+    esac
+}
+
 [ $# -eq 1 ] || fail "name the folder to write to"
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 mkdir -p "$1/secrets"
@@ -44,15 +52,25 @@ slack=$(value ALERT_SLACK_URL)
 password=$(value ALERT_SMTP_PASSWORD)
 heartbeat=$(value ALERT_HEARTBEAT_URL)
 if [ -n "$webhook" ]; then
+    address ALERT_WEBHOOK_URL "$webhook"
     channels="$channels webhook"
 fi
+if [ -n "${ALERT_SLACK_CHANNEL:-}" ]; then
+    [ -n "$slack" ] || fail "ALERT_SLACK_CHANNEL is set: name ALERT_SLACK_URL, too"
+    channels="$channels channel"
+fi
 if [ -n "$slack" ]; then
+    address ALERT_SLACK_URL "$slack"
     channels="$channels slack"
     printf '%s' "$slack" >"$folder/secrets/slack_url"
 fi
 if [ -n "${ALERT_EMAIL_TO:-}" ]; then
     [ -n "${ALERT_EMAIL_FROM:-}" ] || fail "ALERT_EMAIL_TO is set: name ALERT_EMAIL_FROM, too"
     [ -n "${ALERT_SMTP_HOST:-}" ] || fail "ALERT_EMAIL_TO is set: name ALERT_SMTP_HOST (host:port), too"
+    case $ALERT_SMTP_HOST in
+    ?*:[0-9]*) ;;
+    *) fail "ALERT_SMTP_HOST is $ALERT_SMTP_HOST: allowed is host:port, such as smtp.example.com:587" ;;
+    esac
     case ${ALERT_SMTP_TLS:=true} in
     true | false) ;;
     *) fail "ALERT_SMTP_TLS is $ALERT_SMTP_TLS: allowed are true and false" ;;
@@ -66,6 +84,7 @@ if [ -n "${ALERT_EMAIL_TO:-}" ]; then
 fi
 [ -n "$channels" ] || fail "nobody would be told: set ALERT_WEBHOOK_URL, ALERT_SLACK_URL or ALERT_EMAIL_TO"
 if [ -n "$heartbeat" ]; then
+    address ALERT_HEARTBEAT_URL "$heartbeat"
     channels="$channels heartbeat"
 fi
 
@@ -96,3 +115,6 @@ awk '
     { print }
 ' "$here/alertmanager.yml" >"$folder/alertmanager.yml.new" || { rm -f "$folder/alertmanager.yml.new"; exit 1; }
 mv "$folder/alertmanager.yml.new" "$folder/alertmanager.yml"
+# What an earlier run wrote and nobody reads any more.
+case "$channels " in *" slack "*) ;; *) rm -f "$folder/secrets/slack_url" ;; esac
+case "$channels " in *" login "*) ;; *) rm -f "$folder/secrets/smtp_password" ;; esac

@@ -13,7 +13,10 @@ __all__ = ["DOLLARS", "Panel", "bars", "histogram", "lines", "link", "stat", "ta
 Panel = dict[str, Any]
 DOLLARS = "currencyUSD"
 #: Columns whose texts are all about as long, in pixels.
-_WIDTHS = {"Time": 170, "Model": 190}
+_WIDTHS = {"Time": 155, "Model": 170, "Tokens in": 72, "Tokens out": 72, "Duration": 75, "Status": 80}
+_BAR_WIDTH = 130
+#: Without one, Grafana gives every other column 150 pixels and puts those that no longer fit out of sight.
+_MIN_WIDTH = 60
 _SUMS = {"Cost", "Spent", "Budget", "Heading for"}
 #: Columns of amounts and of shares, by the name they have in every table.
 _UNITS = {
@@ -120,14 +123,21 @@ def table(
         is_share = _UNITS[bar] == "percentunit"
         overrides += [
             _override(
-                bar, {"custom.cellOptions": cell, "custom.width": 150, "min": 0, **(_SHARE if is_share else _AMOUNT)}
+                bar, {"custom.cellOptions": cell, "custom.width": _BAR_WIDTH, "min": 0, **(_SHARE if is_share else _AMOUNT)}
             )
         ]
     overrides += [_override(name, {"links": [dict(found)]}) for name, found in (links or {}).items()]
     return _panel(
         "table", title, says, targets, unit="short", width=width, height=height,
         options={"cellHeight": "sm", "frameIndex": 0, "showHeader": True},
-        custom={"align": "auto", "cellOptions": {"type": "auto"}, "filterable": True, "inspect": False},
+        custom={
+            "align": "auto",
+            "cellOptions": {"type": "auto"},
+            "filterable": True,
+            "inspect": False,
+            "minWidth": _MIN_WIDTH,
+            "wrapHeaderText": True,
+        },
         overrides=overrides,
         transformations=transformations,
     )  # fmt: skip

@@ -93,6 +93,18 @@ def test_secrets_can_come_from_files(tmp_path):
     assert (tmp_path / "made" / "secrets" / "slack_url").read_text() == "https://hooks.example.com/services/T0"
 
 
+def test_a_secret_goes_with_its_channel(tmp_path):
+    """Made anew without Slack, nothing of it stays; and Slack has no channel that nobody named."""
+    made = tmp_path / "made"
+    assert configure(made, ALERT_SLACK_URL="https://hooks.example.com/services/T0").returncode == 0
+    assert "ai-cost" not in (made / "alertmanager.yml").read_text()
+    assert (made / "secrets" / "slack_url").exists()
+
+    assert configure(made, ALERT_WEBHOOK_URL="http://127.0.0.1:9/").returncode == 0
+
+    assert list((made / "secrets").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
@@ -105,6 +117,11 @@ def test_secrets_can_come_from_files(tmp_path):
         ({"ALERT_EMAIL_TO": "a@example.com", "ALERT_EMAIL_FROM": "b@example.com"}, "name ALERT_SMTP_HOST"),
         ({**ALL, "ALERT_SMTP_PASSWORD": ""}, "name ALERT_SMTP_PASSWORD"),
         ({**ALL, "ALERT_SMTP_TLS": "maybe"}, "allowed are true and false"),
+        ({"ALERT_WEBHOOK_URL": "example.com/x"}, "ALERT_WEBHOOK_URL is no address"),
+        ({"ALERT_SLACK_URL": "foo"}, "ALERT_SLACK_URL is no address"),
+        ({**ALL, "ALERT_HEARTBEAT_URL": "127.0.0.1"}, "ALERT_HEARTBEAT_URL is no address"),
+        ({**ALL, "ALERT_SLACK_URL": ""}, "name ALERT_SLACK_URL"),
+        ({**ALL, "ALERT_SMTP_HOST": "smtp.example.com"}, "allowed is host:port"),
         ({"ALERT_WEBHOOK_URL": "http://a\nreceivers: []"}, "line break"),
     ],
 )

@@ -106,6 +106,8 @@ def test_everything_finds_the_servers():
     assert service["spec"]["selector"] == service["metadata"]["labels"] == monitor["selector"]["matchLabels"] == SERVER
     assert THINGS["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == SERVER
     assert [end["port"] for end in monitor["endpoints"]] == [port["name"] for port in service["spec"]["ports"]]
+    # Else the Operator's label `service` takes the place of a metric's own, which is the API family of a call.
+    assert monitor["endpoints"][0]["honorLabels"] is True
     assert monitor["endpoints"][0]["authorization"]["credentials"] == {"name": "costspan-metrics", "key": "token"}
 
 
