@@ -102,11 +102,13 @@ def overview() -> dict[str, Any]:
                 "Which models cost most, and what does a call of each cost?",
                 [ledger("by_model")],
                 bar="Cost",
+                width=14,
             ),
             table(
                 "By tenant",
                 "Who spends most?",
                 [ledger("by_tenant")],
+                width=10,
                 links={"Tenant": link("Explore this tenant", _EXPLORE, tenant="${__value.raw:percentencode}")},
                 bar="Cost",
             ),

@@ -13,10 +13,10 @@ __all__ = ["DOLLARS", "Panel", "bars", "histogram", "lines", "link", "stat", "ta
 Panel = dict[str, Any]
 DOLLARS = "currencyUSD"
 #: Columns whose texts are all about as long, in pixels.
-_WIDTHS = {"Time": 155, "Model": 170, "Tokens in": 72, "Tokens out": 72, "Duration": 75, "Status": 80}
+_WIDTHS = {"Time": 155, "Model": 180, "Tokens in": 72, "Tokens out": 72, "Duration": 75, "Status": 80}
 _BAR_WIDTH = 130
 #: Without one, Grafana gives every other column 150 pixels and puts those that no longer fit out of sight.
-_MIN_WIDTH = 60
+_MIN_WIDTH = 85
 _SUMS = {"Cost", "Spent", "Budget", "Heading for"}
 #: Columns of amounts and of shares, by the name they have in every table.
 _UNITS = {
@@ -123,7 +123,8 @@ def table(
         is_share = _UNITS[bar] == "percentunit"
         overrides += [
             _override(
-                bar, {"custom.cellOptions": cell, "custom.width": _BAR_WIDTH, "min": 0, **(_SHARE if is_share else _AMOUNT)}
+                bar,
+                {"custom.cellOptions": cell, "custom.width": _BAR_WIDTH, "min": 0, **(_SHARE if is_share else _AMOUNT)},
             )
         ]
     overrides += [_override(name, {"links": [dict(found)]}) for name, found in (links or {}).items()]
