@@ -11,11 +11,10 @@ from contextlib import contextmanager
 
 import psycopg
 
-from costspan.attribution import NO_TENANT
 from costspan.errors import InvalidQuestion
 from costspan.ledger.database import Cursor, Database, RefusedRows
 from costspan.ledger.queries import queries
-from costspan.text import clean
+from costspan.ledger.tenant import tenant_named
 
 __all__ = ["asking", "summing"]
 
@@ -31,7 +30,7 @@ def asking(database: Database, tenant: str | None) -> Iterator[Cursor]:
     with database.transaction() as cursor:
         cursor.execute(sql["become_admin" if tenant is None else "become_tenant"])
         if tenant is not None:
-            cursor.execute(sql["set_tenant"], {"tenant": clean(tenant) or NO_TENANT})
+            cursor.execute(sql["set_tenant"], {"tenant": tenant_named(tenant)})
         yield cursor
 
 

@@ -14,11 +14,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from costspan.attribution import NO_TENANT
 from costspan.errors import InvalidQuestion
 from costspan.ledger.database import Cursor, Database
 from costspan.ledger.queries import queries
-from costspan.text import clean
+from costspan.ledger.tenant import find_key, key_of, tenant_named
 
 __all__ = ["Budget", "BudgetChange", "Budgets", "Window", "amount_of"]
 
@@ -79,7 +78,7 @@ class Budgets:
         """
         span, exact = _window(window), amount_of(amount)
         with self._as("keeper") as cursor:
-            return self._change(cursor, None if tenant is None else self._key(cursor, _name(tenant)), span, exact)
+            return self._change(cursor, None if tenant is None else key_of(cursor, tenant_named(tenant)), span, exact)
 
     def unset(self, tenant: str | None, window: str) -> bool:
         """Take the budget of ``tenant`` (None: everybody's) away: what is next counts. Returns whether there was one.
@@ -91,7 +90,7 @@ class Budgets:
         with self._as("keeper") as cursor:
             key = None
             if tenant is not None:
-                key = self._find(cursor, _name(tenant))
+                key = find_key(cursor, tenant_named(tenant))
                 if key is None:
                     return False
             return self._change(cursor, key, span, None)
@@ -104,7 +103,7 @@ class Budgets:
     def history(self, tenant: str | None = None) -> tuple[BudgetChange, ...]:
         """What was changed for ``tenant`` (None: for anybody), the newest first."""
         with self._seeing(tenant) as cursor:
-            values = {"tenant": None if tenant is None else _name(tenant)}
+            values = {"tenant": None if tenant is None else tenant_named(tenant)}
             return _changes(cursor.execute(self._sql["history"], values).fetchall())
 
     def current(self, tenant: str, daily: Decimal) -> tuple[Budget, ...]:
@@ -115,12 +114,12 @@ class Budgets:
             daily: dollars a day where nothing is set.
         """
         with self._seeing(tenant) as cursor:
-            return self._effective(cursor, [_name(tenant)], daily)
+            return self._effective(cursor, [tenant_named(tenant)], daily)
 
     def effective(self, tenants: Sequence[str], daily: Decimal) -> tuple[Budget, ...]:
         """What counts for each of ``tenants``, as `current`; asked as admin, at once."""
         with self._as("admin") as cursor:
-            return self._effective(cursor, [_name(tenant) for tenant in tenants], daily)
+            return self._effective(cursor, [tenant_named(tenant) for tenant in tenants], daily)
 
     def _effective(self, cursor: Cursor, tenants: list[str], daily: Decimal) -> tuple[Budget, ...]:
         rows = cursor.execute(self._sql["effective"], {"tenants": tenants, "daily": daily}).fetchall()
@@ -130,25 +129,12 @@ class Budgets:
         values = {"key": key, "window": window.value, "amount": amount}
         return cursor.execute(self._sql["change"], values).fetchone() is not None
 
-    def _key(self, cursor: Cursor, tenant: str) -> int:
-        """The tenant's key; a tenant that nobody heard of gets one."""
-        key = self._find(cursor, tenant)
-        if key is None:
-            cursor.execute(self._sql["add_tenant"], {"tenant": tenant})
-            key = self._find(cursor, tenant)
-        assert key is not None  # noqa: S101  # for the type: what was added, here or by another, is found
-        return key
-
-    def _find(self, cursor: Cursor, tenant: str) -> int | None:
-        row = cursor.execute(self._sql["find_tenant"], {"tenant": tenant}).fetchone()
-        return None if row is None else int(row[0])
-
     @contextmanager
     def _seeing(self, tenant: str | None) -> Iterator[Cursor]:
         """As ``tenant``, to whom the database shows its own and everybody's; as admin for None."""
         with self._as("admin" if tenant is None else "tenant") as cursor:
             if tenant is not None:
-                cursor.execute(self._sql["set_tenant"], {"tenant": _name(tenant)})
+                cursor.execute(self._sql["set_tenant"], {"tenant": tenant_named(tenant)})
             yield cursor
 
     @contextmanager
@@ -182,7 +168,3 @@ def _window(window: str) -> Window:
         return Window(window)
     except ValueError as error:
         raise InvalidQuestion(f"window is {str(window)[:40]!r}: allowed are {', '.join(Window)}") from error
-
-
-def _name(tenant: str) -> str:
-    return clean(tenant) or NO_TENANT

@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from costspan.attribution import NO_TENANT
 from costspan.event import CallEvent
 from costspan.journal.segment import Batch
 from costspan.ledger.asking import asking
@@ -18,8 +17,8 @@ from costspan.ledger.database import Database
 from costspan.ledger.dictionary import Dictionary, digest
 from costspan.ledger.queries import queries
 from costspan.ledger.row import moment
+from costspan.ledger.tenant import tenant_named
 from costspan.ledger.writer import MAX_BATCH, Writer
-from costspan.text import clean
 
 __all__ = ["FAMILIES", "Mark", "Place", "SpanWriter", "SpansWritten", "around"]
 
@@ -44,7 +43,7 @@ class Mark:
 
 def around(place: Place, tenant: str, at_ns: int) -> Mark:
     """Return the mark of a span that is around a counted call, and is perhaps still to come."""
-    return Mark(clean(tenant) or NO_TENANT, _named(place), at_ns, (_AROUND,))
+    return Mark(tenant_named(tenant), _named(place), at_ns, (_AROUND,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,7 @@ class SpanWriter:
         keys = {digest(_AROUND, _named(place)): place for place in places}
         with self._database.transaction() as cursor:
             cursor.execute(queries("write")["become"])
-            values = {"tenant": clean(tenant) or NO_TENANT, "keys": list(keys)}
+            values = {"tenant": tenant_named(tenant), "keys": list(keys)}
             return {keys[key] for (key,) in cursor.execute(self._sql["find_marks"], values).fetchall()}
 
     def _there(self, calls: Sequence[CallEvent], tenant: str | None) -> set[Place]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 from decimal import Decimal
 
-from costspan.attribution import NO_TENANT
 from costspan.errors import InvalidQuestion
 from costspan.ledger.budget import Budgets, Window
 from costspan.ledger.database import Database
 from costspan.ledger.queries import queries
 from costspan.ledger.reader import Reader
-from costspan.text import clean
+from costspan.ledger.tenant import tenant_named
 
 __all__ = ["Thresholds"]
 
@@ -63,7 +62,7 @@ class Thresholds:
         spent = self._reader.service_breakdown(tenant, window.value).total.cost
         if spent <= threshold:
             return False
-        if self._may_alert(clean(tenant) or NO_TENANT, window, threshold):
+        if self._may_alert(tenant_named(tenant), window, threshold):
             amounts = _told(spent, threshold)
             logger.warning("%s cost threshold exceeded: $%s > $%s", _TOLD[window], *amounts, extra={"tenant": tenant})
         return True

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from costspan.attribution import NO_TENANT
 from costspan.errors import InvalidQuestion
 from costspan.ledger.database import Cursor, Database
 from costspan.ledger.queries import queries
+from costspan.ledger.tenant import key_of, tenant_named
 from costspan.text import MAX_NAME, clean
 
 __all__ = ["LONGEST", "LiveToken", "NewToken", "Token", "Tokens", "digest_of", "new_token"]
@@ -114,9 +114,9 @@ class Tokens:
                 )
             if live >= _MOST:
                 raise InvalidQuestion(f"{_MOST:,} tokens count already, and more are not allowed: revoke some")
-            values["tenant_key"] = None if tenant is None else _tenant_key(cursor, _named(tenant))
+            values["tenant_key"] = None if tenant is None else key_of(cursor, tenant_named(tenant))
             ((expires_at,),) = cursor.execute(self._sql["create"], values).fetchall()
-        return NewToken(text, name, None if tenant is None else _named(tenant), expires_at)
+        return NewToken(text, name, None if tenant is None else tenant_named(tenant), expires_at)
 
     def revoke(self, name_or_number: str) -> int:
         """Revoke what has that name, or that number; return how many that were."""
@@ -162,18 +162,3 @@ def _check(name: str, expires: timedelta | None) -> None:
         raise InvalidQuestion(
             f"expires is {expires}: allowed is more than nothing, and {LONGEST.days} days at the most"
         )
-
-
-def _tenant_key(cursor: Cursor, tenant: str) -> int:
-    """The tenant's key; a tenant that nobody heard of gets one."""
-    sql, values = queries("budget"), {"tenant": tenant}
-    row = cursor.execute(sql["find_tenant"], values).fetchone()
-    if row is None:
-        cursor.execute(sql["add_tenant"], values)
-        row = cursor.execute(sql["find_tenant"], values).fetchone()
-    assert row is not None  # noqa: S101  # for the type: what was added, here or by another, is found
-    return int(row[0])
-
-
-def _named(tenant: str) -> str:
-    return clean(tenant) or NO_TENANT

@@ -21,13 +21,6 @@ set local statement_timeout = '30s'
 -- name: set_tenant
 select pg_catalog.set_config('app.current_tenant', %(tenant)s, true)
 
--- name: find_tenant
-select tenant_key from costspan.tenant where tenant_id = %(tenant)s
-
--- name: add_tenant
--- Asked first and added after: ON CONFLICT alone burns a number at each try.
-insert into costspan.tenant (tenant_id) values (%(tenant)s) on conflict do nothing
-
 -- name: change
 -- Noted only where it is a change: a script that sets the same budget each day leaves no trail of nothing.
 insert into costspan.budget_change (tenant_key, "window", amount_usd)
